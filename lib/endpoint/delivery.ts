@@ -1,0 +1,230 @@
+/**
+ * Posts a batch until each of its readings is accepted, or refused for good: again while the endpoint is
+ * unavailable, in halves where it is too large, in halves too where it is refused, to find the readings that
+ * are meant.
+ */
+import { TmError } from '../errors';
+import type { EndpointState, Gate } from './gate';
+import { Ticket } from './gate';
+import { idempotencyKey } from './idempotency';
+import { adviceFor, type Outcome } from './outcome';
+import { halve, type Batch } from './split';
+
+/** How many posts may still be spent on searching for refused readings. */
+export interface SearchBudget {
+  left: number;
+}
+
+export const SEARCH_POSTS = 64;
+
+export interface DeliverOptions {
+  /** What tells this source of readings apart from others; see idempotency.ts. */
+  readonly source: string;
+  /** Failures after which a post is given up, its own and those of probes that it waited for. */
+  readonly attempts: number;
+  /** Larger bodies are posted in pieces. */
+  readonly largestBodyBytes?: number;
+  readonly signal: AbortSignal;
+  /** How the endpoint is doing: at once where it is not ok, then once for each change. */
+  readonly onState?: (state: EndpointState) => void;
+  /** Default: one of 64 posts for this batch; the batches of a window may share one. */
+  readonly search?: SearchBudget;
+}
+
+/** A part of the batch that the endpoint does not take. */
+export interface RefusedReadings extends Batch {
+  readonly status: number;
+  /** The start of what it answered. */
+  readonly answer: string;
+}
+
+export interface Delivery {
+  /** Accepted. */
+  readonly readings: number;
+  /** Of the accepted bodies, before compression. */
+  readonly bytes: number;
+  /** Accepted. */
+  readonly posts: number;
+  /** In order of time. */
+  readonly refused: readonly RefusedReadings[];
+}
+
+/** What the batches of one endpoint share. */
+export interface PostLine {
+  readonly address: string;
+  readonly gate: Gate;
+  exchange(body: Buffer, idempotencyKey: string, signal: AbortSignal): Promise<Outcome>;
+  /**
+   * The smallest body that was answered with 413. Bodies of this size are divided unasked, smaller ones are
+   * tried: so the pieces depend on the batch and the endpoint's limit, not on what was learned when.
+   */
+  tooLargeBytes: number;
+}
+
+/** A piece of the batch; `path` says which halves lead to it, and so its place. */
+interface Piece {
+  readonly batch: Batch;
+  readonly path: string;
+}
+
+interface Refusal extends Piece {
+  readonly outcome: Outcome;
+}
+
+/** @throws the signal's reason; TmError TM_ENDPOINT_UNAVAILABLE, TM_ENDPOINT_HOLD */
+export async function deliver(line: PostLine, batch: Batch, options: DeliverOptions): Promise<Delivery> {
+  return new Delivering(line, options).run(batch);
+}
+
+class Delivering {
+  #readings = 0;
+  #bytes = 0;
+  #posts = 0;
+  /** Not posted yet, the next one last. */
+  readonly #pending: Piece[] = [];
+  /** Refused as a whole: which of their readings are meant is not known yet. */
+  readonly #suspects: Refusal[] = [];
+  readonly #refused: Refusal[] = [];
+  readonly #search: SearchBudget;
+  #tooLarge: Outcome | undefined;
+
+  constructor(
+    readonly line: PostLine,
+    readonly options: DeliverOptions,
+  ) {
+    this.#search = options.search ?? { left: SEARCH_POSTS };
+  }
+
+  async run(batch: Batch): Promise<Delivery> {
+    this.#pending.push({ batch, path: '' });
+    do {
+      for (let next = this.#pending.pop(); next; next = this.#pending.pop()) await this.#settle(next);
+    } while (this.#searchOn());
+    const refused = this.#refused.sort((a, b) => (a.path < b.path ? -1 : 1));
+    return {
+      readings: this.#readings,
+      bytes: this.#bytes,
+      posts: this.#posts,
+      refused: refused.map(({ batch: part, outcome }) => ({
+        ...part,
+        status: outcome.status ?? 0,
+        answer: outcome.answer,
+      })),
+    };
+  }
+
+  async #settle(piece: Piece): Promise<void> {
+    const { line, options } = this;
+    const { body, readings } = piece.batch;
+    const knownTooLarge = body.length >= line.tooLargeBytes;
+    if (knownTooLarge && this.#tooLarge && this.#search.left <= 0) {
+      this.#refused.push({ ...piece, outcome: this.#tooLarge });
+      return;
+    }
+    if ((knownTooLarge || body.length > (options.largestBodyBytes ?? Infinity)) && this.#divide(piece))
+      return;
+    const outcome = await this.#post(piece.batch);
+    switch (outcome.kind) {
+      case 'accepted':
+        this.#readings += readings;
+        this.#bytes += body.length;
+        this.#posts++;
+        return;
+      case 'split':
+        line.tooLargeBytes = Math.min(line.tooLargeBytes, body.length);
+        this.#tooLarge = outcome;
+        if (this.#divide(piece)) return;
+        // One reading that is too large. An endpoint that says so of each would be asked about all of them.
+        this.#search.left--;
+        this.#refused.push({ ...piece, outcome });
+        return;
+      case 'refused':
+        this.#suspects.push({ ...piece, outcome });
+        return;
+      case 'retry':
+      case 'hold':
+        throw this.#givenUp(piece.batch, outcome);
+    }
+  }
+
+  /**
+   * Divides the largest suspect, for its halves to be posted: so the posts that may be spent leave the least
+   * readings undelivered. What cannot be divided, or not any more, is refused.
+   */
+  #searchOn(): boolean {
+    this.#suspects.sort((a, b) => a.batch.body.length - b.batch.body.length);
+    for (let largest = this.#suspects.pop(); largest; largest = this.#suspects.pop()) {
+      if (this.#search.left >= 2 && this.#divide(largest)) {
+        this.#search.left -= 2;
+        return true;
+      }
+      this.#refused.push(largest);
+    }
+    return false;
+  }
+
+  #divide({ batch, path }: Piece): boolean {
+    const halves = halvesOf(batch);
+    if (!halves) return false;
+    const [first, second] = halves;
+    this.#pending.push({ batch: second, path: `${path}1` }, { batch: first, path: `${path}0` });
+    return true;
+  }
+
+  /** Until the endpoint has decided on it. @returns `retry` or `hold` where it was given up */
+  async #post({ body }: Batch): Promise<Outcome> {
+    const { line, options } = this;
+    const { gate } = line;
+    const { attempts, signal } = options;
+    const key = idempotencyKey(options.source, body);
+    const ticket = new Ticket();
+    let last: Outcome | undefined;
+    for (;;) {
+      const pass = await gate.enter(ticket, attempts, signal);
+      if (!pass) return gate.lastFailure ?? last ?? { kind: 'retry', reason: '', answer: '' };
+      try {
+        last = await line.exchange(body, key, signal);
+      } catch (error) {
+        gate.abandoned(pass);
+        throw error;
+      }
+      if (last.kind !== 'retry' && last.kind !== 'hold') {
+        gate.succeeded(pass);
+        return last;
+      }
+      gate.failed(ticket, pass, last);
+      if (ticket.failures >= attempts) return last;
+    }
+  }
+
+  #givenUp(batch: Batch, { kind, status, answer, error }: Outcome): TmError {
+    const { address } = this.line;
+    const { attempts } = this.options;
+    const said = answer === '' ? '' : `: ${answer}`;
+    const last = status === undefined ? answer : `${status}${said}`;
+    const what = `${batch.start_time} to ${batch.end_time}`;
+    const cause = error ? { cause: error } : {};
+    if (kind === 'hold') {
+      return new TmError(
+        'TM_ENDPOINT_HOLD',
+        `The endpoint ${address} does not take readings (${what}): ${last}. ${adviceFor(status)}; nothing is lost meanwhile.`,
+        cause,
+      );
+    }
+    return new TmError(
+      'TM_ENDPOINT_UNAVAILABLE',
+      `The endpoint ${address} was not available for ${what}, in ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}: ${last}. It is tried again later; nothing is lost meanwhile.`,
+      cause,
+    );
+  }
+}
+
+/** @returns undefined for what cannot be divided: one reading, or a body of a form of its own */
+function halvesOf(batch: Batch): readonly [Batch, Batch] | undefined {
+  try {
+    return halve(batch);
+  } catch (error) {
+    if (error instanceof TmError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,354 @@
+/**
+ * Schedule mode: gives out a bookmark's windows, one after another until it has caught up, and gives a failed
+ * one out again. Woken by each message and each delivery; between them it does nothing.
+ */
+import type { Bookmark } from './bookmark';
+import { SHORT_REASONS, TmError, asTmError, type TmErrorCode } from './errors';
+import type { Transfer, Transfers } from './transfer';
+import { describeWindow, sameWindow, type EpochSeconds, type Window } from './window';
+import { doubledHour } from './zone';
+
+export type ScheduleStart =
+  { readonly at: 'now' } | { readonly at: 'oldest' } | { readonly at: EpochSeconds };
+
+export interface ScheduleSettings {
+  readonly start: ScheduleStart;
+  readonly intervalSeconds: number;
+  readonly longestSeconds: number;
+  readonly settleSeconds: number;
+  readonly inFlight: number;
+  /** Zone of naive timestamps: a local hour that occurs twice is read once, after its second pass. */
+  readonly timeZone: string;
+}
+
+/** Where the schedule stands, as a status shows it. */
+export type ScheduleState =
+  | { readonly state: 'caught-up'; readonly position: EpochSeconds }
+  | { readonly state: 'behind'; readonly seconds: number }
+  /** For what, in a few words: `endpoint 503`. */
+  | { readonly state: 'waiting'; readonly reason: string };
+
+export interface ScheduleSurroundings {
+  /** The database's own clock. */
+  clock(): Promise<number>;
+  oldest(): Promise<EpochSeconds | undefined>;
+  /** Sends the window on; its transfer was issued by `transfers`. */
+  emit(transfer: Transfer): void;
+  onState(state: ScheduleState): void;
+  /** Something to act on that no node's message reports: a missing wire, a clock that is off. */
+  onProblem(error: TmError): void;
+  onWarning(message: string): void;
+  readonly transfers: Transfers;
+}
+
+interface Slot {
+  readonly window: Window;
+  transfer: Transfer | undefined;
+  failures: number;
+  /** Process time (ms) before which a failed window is not tried again. */
+  notBefore: number;
+}
+
+/** How long a delivered window waits for its commit before that is said. */
+const COMMIT_EXPECTED_MS = 10_000;
+/** …and, where commits have arrived before, until the window is sent again. */
+const COMMIT_GIVEN_UP_MS = 600_000;
+const RETRY_BASE_MS = 1_000;
+const RETRY_CAP_MS = 60_000;
+const SKEW_SECONDS = 5;
+
+export class Schedule {
+  readonly #slots: Slot[] = [];
+  #advancing: Promise<void> = Promise.resolve();
+  #running = false;
+  #again = false;
+  #failures = 0;
+  #failedWith: TmErrorCode | undefined;
+  #retry: { readonly at: number; readonly timer: NodeJS.Timeout } | undefined;
+  #closed = false;
+  #committed = false;
+  #skewSaid = false;
+  #commitTimers = new Set<NodeJS.Timeout>();
+  /** The database's clock as last asked, and the process's time then: between askings it is reckoned. */
+  #asked: { readonly clock: number; readonly at: number } | undefined;
+
+  constructor(
+    readonly bookmark: Bookmark,
+    readonly settings: ScheduleSettings,
+    readonly surroundings: ScheduleSurroundings,
+  ) {}
+
+  /**
+   * A message has come: emits what is due. Where a failure is being retried already, there is nothing to add.
+   * @throws TmError where the database or the state store fails; nothing has moved then, and it is tried again
+   *   without further messages
+   */
+  async heartbeat(): Promise<void> {
+    if (this.#retry !== undefined) return;
+    try {
+      await this.#advance();
+    } catch (error) {
+      this.#failedWith = asTmError(error, 'TM_STATE_WRITE').code;
+      throw error;
+    }
+  }
+
+  /** Calls while one runs are one more run after it. */
+  #advance(): Promise<void> {
+    if (this.#running) {
+      this.#again = true;
+      return this.#advancing;
+    }
+    this.#advancing = this.#run().then(
+      () => {
+        this.#failures = 0;
+        this.#failedWith = undefined;
+      },
+      (thrown: unknown) => {
+        if (this.#closed) return;
+        const error = asTmError(thrown, 'TM_STATE_WRITE');
+        this.#failures++;
+        this.#waiting(error);
+        this.#retryIn(backoff(this.#failures));
+        throw error;
+      },
+    );
+    return this.#advancing;
+  }
+
+  /** Goes on without a message: after a delivery, or when a pause after a failure is over. */
+  #goOn(): void {
+    this.#advance().then(undefined, (error: unknown) => {
+      // Said once per kind of failure, not per attempt.
+      const failure = asTmError(error, 'TM_STATE_WRITE');
+      if (failure.code !== this.#failedWith) this.surroundings.onProblem(failure);
+      this.#failedWith = failure.code;
+    });
+  }
+
+  #retryIn(milliseconds: number): void {
+    if (this.#closed) return;
+    const at = performance.now() + milliseconds;
+    if (this.#retry && this.#retry.at <= at) return;
+    clearTimeout(this.#retry?.timer);
+    const timer = setTimeout(() => {
+      this.#retry = undefined;
+      this.#goOn();
+    }, milliseconds).unref();
+    this.#retry = { at, timer };
+  }
+
+  /** A window of this bookmark was committed. */
+  committed(transfer: Transfer): void {
+    this.#committed = true;
+    this.#release(transfer);
+    if (!this.#closed) this.#goOn();
+  }
+
+  /** The bookmark was set by hand: what is under way belongs to its past. */
+  restarted(): void {
+    for (const { transfer } of this.#slots.splice(0)) this.#cancel(transfer, 'The bookmark was set by hand.');
+    if (!this.#closed) this.#goOn();
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#retry?.timer);
+    for (const timer of this.#commitTimers) clearTimeout(timer);
+    for (const { transfer } of this.#slots.splice(0)) this.#cancel(transfer, 'The flow is being stopped.');
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    try {
+      do {
+        this.#again = false;
+        if (this.#closed) return;
+        if (this.bookmark.position === undefined) await this.#begin();
+        await this.#issue();
+        if (this.#isClosed()) return;
+        this.#emitWaiting();
+        // Another run may be asked for while this one awaits: the flag is set elsewhere.
+      } while (this.#askedAgain());
+      this.#tellState();
+    } finally {
+      // In the same turn as the last look at the flag, or what is asked for between the two would be forgotten.
+      this.#running = false;
+    }
+  }
+
+  /** Set elsewhere while a run awaits. */
+  #isClosed(): boolean {
+    return this.#closed;
+  }
+
+  #askedAgain(): boolean {
+    return this.#again && !this.#closed;
+  }
+
+  async #begin(): Promise<void> {
+    const { start } = this.settings;
+    let position: EpochSeconds | undefined;
+    if (start.at === 'oldest') position = await this.surroundings.oldest();
+    else if (start.at !== 'now') position = start.at;
+    // Nothing in the table yet: from now on, for whatever comes is newer.
+    position ??= Math.floor(await this.#askClock()) - this.settings.settleSeconds;
+    await this.bookmark.start(position);
+  }
+
+  /** Makes slots for the windows that are due: those of before a restart first. */
+  async #issue(): Promise<void> {
+    if (this.#slots.length >= this.settings.inFlight) return;
+    const horizon = await this.#horizon();
+    await this.bookmark.issue({ ...this.settings, horizon });
+    for (const window of this.bookmark.issued) {
+      if (this.#slots.some((slot) => sameWindow(slot.window, window))) continue;
+      this.#slots.push({ window, transfer: undefined, failures: 0, notBefore: 0 });
+    }
+  }
+
+  #emitWaiting(): void {
+    const now = performance.now();
+    for (const slot of this.#slots) {
+      if (slot.transfer !== undefined) continue;
+      if (slot.notBefore > now) {
+        // Its timer may have been another slot's, or early by a fraction of a millisecond.
+        this.#retryIn(slot.notBefore - now);
+        continue;
+      }
+      const transfer = this.surroundings.transfers.issue(slot.window, { bookmark: this.bookmark.name });
+      slot.transfer = transfer;
+      transfer.onWaiting = (reason) => {
+        if (reason === undefined) this.#tellState();
+        else this.surroundings.onState({ state: 'waiting', reason });
+      };
+      transfer.onStalled = (message) => {
+        this.surroundings.onProblem(new TmError('TM_STALLED', message));
+      };
+      void transfer.outcome.then((outcome) => {
+        if (outcome.state === 'failed') this.#failed(slot, transfer, outcome.error);
+        else this.#delivered(slot, transfer);
+      });
+      this.surroundings.emit(transfer);
+    }
+  }
+
+  #failed(slot: Slot, transfer: Transfer, error: TmError): void {
+    // A slot that is gone was set aside by hand or by closing.
+    if (slot.transfer !== transfer || !this.#slots.includes(slot)) return;
+    slot.transfer = undefined;
+    slot.failures++;
+    const pause = backoff(slot.failures);
+    slot.notBefore = performance.now() + pause;
+    this.#waiting(error);
+    this.#retryIn(pause);
+  }
+
+  #waiting(error: TmError): void {
+    if (!this.#closed) this.surroundings.onState({ state: 'waiting', reason: SHORT_REASONS[error.code] });
+  }
+
+  /** Posted; the commit is a message of its own, and a missing wire would stop everything without a word. */
+  #delivered(slot: Slot, transfer: Transfer): void {
+    if (slot.transfer !== transfer || this.#closed) return;
+    this.#later(COMMIT_EXPECTED_MS, slot, transfer, () => {
+      this.surroundings.onProblem(
+        new TmError(
+          'TM_NOT_COMMITTED',
+          `posted but not committed: wire tm-post to a tm-bookmark (commit). The window ${describeWindow(slot.window)} was delivered and the bookmark "${this.bookmark.name}" has not moved.`,
+        ),
+      );
+      this.#later(COMMIT_GIVEN_UP_MS, slot, transfer, () => {
+        if (!this.#committed) return;
+        this.#failed(
+          slot,
+          transfer,
+          new TmError('TM_NOT_COMMITTED', 'Delivered, but the commit did not arrive.'),
+        );
+      });
+    });
+  }
+
+  #later(milliseconds: number, slot: Slot, transfer: Transfer, act: () => void): void {
+    const timer = setTimeout(() => {
+      this.#commitTimers.delete(timer);
+      if (slot.transfer === transfer && this.#slots.includes(slot)) act();
+    }, milliseconds).unref();
+    this.#commitTimers.add(timer);
+  }
+
+  #release(transfer: Transfer): void {
+    const index = this.#slots.findIndex((slot) => slot.transfer === transfer);
+    if (index >= 0) this.#slots.splice(index, 1);
+    this.surroundings.transfers.forget(transfer);
+  }
+
+  #cancel(transfer: Transfer | undefined, reason: string): void {
+    if (!transfer) return;
+    transfer.fail(new TmError('TM_CANCELLED', reason));
+    // Delivered already and waiting for its commit: that would come too late.
+    this.surroundings.transfers.forget(transfer);
+  }
+
+  /** Where new windows must end. Reckoned while it is far ahead of the bookmark, asked when it matters. */
+  async #horizon(): Promise<EpochSeconds> {
+    const reckoned = this.#reckonedHorizon();
+    const { position = 0 } = this.bookmark;
+    if (reckoned !== undefined) {
+      const nothingDue = reckoned - position < this.settings.intervalSeconds;
+      const manyDue = reckoned - position > this.settings.longestSeconds * (this.settings.inFlight + 1);
+      if (nothingDue || manyDue) return manyDue ? this.#askedHorizon() : reckoned;
+    }
+    await this.#askClock();
+    return this.#askedHorizon();
+  }
+
+  #reckonedHorizon(): EpochSeconds | undefined {
+    if (!this.#asked) return undefined;
+    const elapsed = (performance.now() - this.#asked.at) / 1000;
+    return this.#settled(this.#asked.clock + elapsed);
+  }
+
+  /** Never reckoned: the last time that the database itself named. */
+  #askedHorizon(): EpochSeconds {
+    return this.#settled(this.#asked?.clock ?? 0);
+  }
+
+  #settled(clock: number): EpochSeconds {
+    const { settleSeconds, timeZone } = this.settings;
+    const horizon = Math.floor(clock) - settleSeconds;
+    return doubledHour(horizon, timeZone)?.start ?? horizon;
+  }
+
+  async #askClock(): Promise<number> {
+    const clock = await this.surroundings.clock();
+    this.#asked = { clock, at: performance.now() };
+    const skew = clock - Date.now() / 1000;
+    const skewed = Math.abs(skew) > SKEW_SECONDS;
+    if (skewed && !this.#skewSaid) {
+      this.surroundings.onWarning(
+        `The database's clock is ${Math.abs(skew).toFixed(1)} s ${skew > 0 ? 'ahead of' : 'behind'} this machine's. Windows follow the database's clock.`,
+      );
+    }
+    this.#skewSaid = skewed;
+    return clock;
+  }
+
+  #tellState(): void {
+    if (this.#closed || this.#slots.some((slot) => slot.failures > 0)) return;
+    const { position } = this.bookmark;
+    if (position === undefined) return;
+    const horizon = this.#reckonedHorizon() ?? position;
+    const behind = horizon - position;
+    this.surroundings.onState(
+      behind < this.settings.intervalSeconds + 1
+        ? { state: 'caught-up', position }
+        : { state: 'behind', seconds: behind },
+    );
+  }
+}
+
+/** Milliseconds until a failed run or window is tried again. */
+function backoff(failures: number): number {
+  return Math.min(RETRY_BASE_MS * 2 ** (failures - 1), RETRY_CAP_MS);
+}

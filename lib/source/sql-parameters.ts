@@ -1,0 +1,72 @@
+/**
+ * `:start_time` and `:end_time` in the user's own SQL. A parameter is only what stands in plain SQL: not in a
+ * string, a quoted name, a comment or a dollar-quoted body, and not the second colon of a `::cast`.
+ */
+
+const TOKENS = new RegExp(
+  [
+    String.raw`--[^\n]*`,
+    String.raw`/\*`,
+    String.raw`\b[eE]'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)`,
+    String.raw`'(?:[^']|'')*(?:'|$)`,
+    String.raw`"(?:[^"]|"")*(?:"|$)`,
+    '`(?:[^`]|``)*(?:`|$)',
+    String.raw`\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$`,
+    String.raw`::`,
+    String.raw`:[A-Za-z_]\w*`,
+  ].join('|'),
+  'g',
+);
+
+interface Parameter {
+  readonly name: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The names of the parameters in `sql`, each once, in order of appearance. */
+export function parameterNames(sql: string): string[] {
+  return [...new Set(findParameters(sql).map(({ name }) => name))];
+}
+
+/** `sql` with each parameter replaced by what `value` gives for its name; the rest of the text stays as it is. */
+export function replaceParameters(sql: string, value: (name: string) => string): string {
+  let text = '';
+  let from = 0;
+  for (const { name, start, end } of findParameters(sql)) {
+    text += sql.slice(from, start) + value(name);
+    from = end;
+  }
+  return text + sql.slice(from);
+}
+
+function findParameters(sql: string): Parameter[] {
+  const found: Parameter[] = [];
+  TOKENS.lastIndex = 0;
+  for (let match = TOKENS.exec(sql); match; match = TOKENS.exec(sql)) {
+    const [token] = match;
+    if (token === '/*') TOKENS.lastIndex = commentEnd(sql, match.index);
+    else if (token.startsWith('$')) TOKENS.lastIndex = dollarQuoteEnd(sql, token, TOKENS.lastIndex);
+    else if (token.startsWith(':') && token !== '::') {
+      found.push({ name: token.slice(1), start: match.index, end: TOKENS.lastIndex });
+    }
+  }
+  return found;
+}
+
+/** Comments nest in PostgreSQL and SQL Server. */
+function commentEnd(sql: string, start: number): number {
+  const marks = /\/\*|\*\//g;
+  marks.lastIndex = start;
+  let depth = 0;
+  for (let mark = marks.exec(sql); mark; mark = marks.exec(sql)) {
+    depth += mark[0] === '/*' ? 1 : -1;
+    if (depth === 0) return marks.lastIndex;
+  }
+  return sql.length;
+}
+
+function dollarQuoteEnd(sql: string, tag: string, from: number): number {
+  const end = sql.indexOf(tag, from);
+  return end < 0 ? sql.length : end + tag.length;
+}

@@ -1,0 +1,221 @@
+/**
+ * State in a database, through knex: one row for each bookmark and each task in the table `tm_state`, made on
+ * first use. Where the user names their own table of bookmarks, a bookmark's position lives there, and only
+ * the rest here.
+ */
+import { setTimeout } from 'node:timers/promises';
+import type { ConnectionOptions } from 'node:tls';
+import type { Knex } from 'knex';
+import { reasonOf, TmError, type TmErrorCode } from '../errors';
+import type { DatabaseAddress } from '../database-url';
+import { formatInstant, parseInstant, type EpochSeconds } from '../window';
+import { BookmarkTable, type BookmarkTableSettings } from './bookmark-table';
+import { openKnex } from './database-connection';
+import { decodeName, encodeName } from './file-name';
+import { codeOf } from './files';
+import { RecordTurns } from './record-turns';
+import type { JsonObject, StateKind, StateStore } from './store';
+
+export interface DatabaseStoreOptions {
+  readonly bookmarkTable?: BookmarkTableSettings | undefined;
+}
+
+interface Row {
+  readonly kind: string;
+  /** Encoded as a file's name is: some databases take "A" and "a ", "a" for the same key. */
+  readonly name: string;
+  readonly record: string;
+  readonly updated_at: string;
+}
+
+const TABLE = 'tm_state';
+/** In which the driver notices that a connection is cut, so that it is not taken from the pool again. */
+const NOTICE_MS = 100;
+
+export class DatabaseStore implements StateStore {
+  onWarning: ((message: string) => void) | undefined;
+
+  readonly #knex: Knex;
+  readonly #bookmarks: BookmarkTable | undefined;
+  readonly #turns = new Map<string, RecordTurns<JsonObject | undefined>>();
+  #table: Promise<void> | undefined;
+
+  /** Opens no connection before it is used. */
+  static connect(
+    address: DatabaseAddress,
+    options: DatabaseStoreOptions & { readonly tls?: ConnectionOptions | undefined } = {},
+  ): DatabaseStore {
+    return new DatabaseStore(openKnex(address, options.tls), options);
+  }
+
+  /** The store owns `knex` and ends it on close. */
+  constructor(knex: Knex, options: DatabaseStoreOptions = {}) {
+    this.#knex = knex;
+    this.#bookmarks = options.bookmarkTable && new BookmarkTable(options.bookmarkTable);
+  }
+
+  async read(kind: StateKind, name: string): Promise<JsonObject | undefined> {
+    return this.#inTurn(kind, name, (turns) =>
+      turns.take(() =>
+        this.#ask('TM_STATE_UNREADABLE', (transaction) => this.#read(transaction, kind, name)),
+      ),
+    );
+  }
+
+  async write(kind: StateKind, name: string, record: JsonObject): Promise<void> {
+    return this.#inTurn(kind, name, (turns) => turns.write(structuredClone(record)));
+  }
+
+  async remove(kind: StateKind, name: string): Promise<void> {
+    return this.#inTurn(kind, name, (turns) => turns.write(undefined));
+  }
+
+  async list(kind: StateKind): Promise<string[]> {
+    return this.#ask('TM_STATE_UNREADABLE', async (transaction) => {
+      const rows = await transaction<Row>(TABLE).where({ kind }).select('name');
+      const names = rows.flatMap((row) => decodeName(row.name) ?? []);
+      if (kind === 'bookmark' && this.#bookmarks) names.push(...(await this.#bookmarks.names(transaction)));
+      return [...new Set(names)];
+    });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#turns.values()].map((turns) => turns.settled()));
+    await this.#knex.destroy();
+  }
+
+  async #inTurn<Result>(
+    kind: StateKind,
+    name: string,
+    act: (turns: RecordTurns<JsonObject | undefined>) => Promise<Result>,
+  ): Promise<Result> {
+    const key = `${kind}/${encodeName(name)}`;
+    const turns =
+      this.#turns.get(key) ??
+      new RecordTurns((record: JsonObject | undefined) =>
+        this.#ask('TM_STATE_WRITE', (transaction) => this.#put(transaction, kind, name, record)),
+      );
+    this.#turns.set(key, turns);
+    try {
+      return await act(turns);
+    } finally {
+      if (turns.idle) this.#turns.delete(key);
+    }
+  }
+
+  async #read(transaction: Knex.Transaction, kind: StateKind, name: string): Promise<JsonObject | undefined> {
+    const row = await transaction<Row>(TABLE)
+      .where({ kind, name: encodeName(name) })
+      .first('record');
+    const record = row && parseRecord(row.record, kind, name);
+    if (kind === 'task' || !this.#bookmarks) return record;
+    const shown = await this.#bookmarks.read(transaction, name);
+    if (!shown) {
+      if (record?.position != null) {
+        this.onWarning?.(
+          `The bookmark "${name}" is gone from the bookmark table; its last position known is used.`,
+        );
+      }
+      return record;
+    }
+    const remembered = positionOf(record);
+    if (record && remembered !== undefined && shown.isThatOf(remembered)) return record;
+    // Moved by hand, or by another program: what was under way belongs to another past.
+    const { issued: _issued, ahead: _ahead, ...rest } = record ?? {};
+    return { ...rest, position: formatInstant(shown.position) };
+  }
+
+  async #put(
+    transaction: Knex.Transaction,
+    kind: StateKind,
+    name: string,
+    record: JsonObject | undefined,
+  ): Promise<void> {
+    const key = { kind, name: encodeName(name) };
+    const bookmarks = kind === 'bookmark' ? this.#bookmarks : undefined;
+    if (record === undefined) {
+      await transaction<Row>(TABLE).where(key).delete();
+      await bookmarks?.remove(transaction, name);
+      return;
+    }
+    const row = { record: JSON.stringify(record), updated_at: new Date().toISOString() };
+    const updated = await transaction<Row>(TABLE).where(key).update(row);
+    if (updated === 0) await transaction<Row>(TABLE).insert({ ...key, ...row });
+    const position = positionOf(record);
+    if (position !== undefined) await bookmarks?.write(transaction, name, position);
+  }
+
+  /**
+   * In one transaction, and once again where that failed: another process may have made the same table or row
+   * meanwhile, a restarted database has cut the pooled connections. Everything here can be done twice.
+   */
+  async #ask<Result>(
+    code: TmErrorCode,
+    work: (transaction: Knex.Transaction) => Promise<Result>,
+  ): Promise<Result> {
+    const once = async (): Promise<Result> => {
+      await this.#ready();
+      return this.#knex.transaction(work);
+    };
+    try {
+      return await once().catch(async (error: unknown) => {
+        if (error instanceof TmError) throw error;
+        this.#table = undefined;
+        await setTimeout(NOTICE_MS);
+        return once();
+      });
+    } catch (error) {
+      throw databaseError(code, error);
+    }
+  }
+
+  #ready(): Promise<void> {
+    this.#table ??= this.#makeTable().catch((error: unknown) => {
+      this.#table = undefined;
+      throw error;
+    });
+    return this.#table;
+  }
+
+  /** An administrator may have made it beforehand, for an account that may not. */
+  async #makeTable(): Promise<void> {
+    if (await this.#knex.schema.hasTable(TABLE)) return;
+    await this.#knex.schema.createTable(TABLE, (table) => {
+      table.string('kind', 16).notNullable();
+      table.string('name', 255).notNullable();
+      table.text('record', 'longtext').notNullable();
+      table.string('updated_at', 30).notNullable();
+      table.primary(['kind', 'name']);
+    });
+  }
+}
+
+function positionOf(record: JsonObject | undefined): EpochSeconds | undefined {
+  return typeof record?.position === 'string' ? parseInstant(record.position, 'position', 'UTC') : undefined;
+}
+
+function parseRecord(text: string, kind: StateKind, name: string): JsonObject {
+  let record: unknown;
+  try {
+    record = JSON.parse(text);
+  } catch {
+    record = undefined;
+  }
+  if (typeof record === 'object' && record !== null && !Array.isArray(record)) return record as JsonObject;
+  throw new TmError(
+    'TM_STATE_UNREADABLE',
+    `The ${kind} "${name}" in the table ${TABLE} is not a JSON object. Correct its row, or delete it to start afresh.`,
+  );
+}
+
+/** The driver's words without knex's SQL before them, and without the driver's error: it may hold the address. */
+function databaseError(code: TmErrorCode, thrown: unknown): TmError {
+  if (thrown instanceof TmError) return thrown;
+  const reason = reasonOf(thrown).split(' - ').at(-1) ?? '';
+  const errorCode = codeOf(thrown);
+  const what = code === 'TM_STATE_WRITE' ? 'State could not be written to' : 'State could not be read from';
+  return new TmError(
+    code,
+    `${what} the state database: ${reason}${errorCode === '' || reason.includes(errorCode) ? '' : ` (${errorCode})`}. Until then nothing moves on.`,
+  );
+}

@@ -1,0 +1,111 @@
+/** The delivery of one task's windows: so many under way at a time, a failed one again after a pause. */
+import { asTmError, TmError } from './errors';
+import { withSignals } from './signals';
+import { noteDelivered, windowAt, windowsTotal, type TaskRecord } from './task-record';
+import type { Receipt, TransferOutcome } from './transfer';
+import type { Window } from './window';
+
+/** What is used of a window under way. */
+export interface WindowUnderWay {
+  readonly outcome: Promise<TransferOutcome>;
+  fail(error: TmError): void;
+}
+
+export interface RunSurroundings {
+  readonly inFlight: number;
+  /** Sends a window on to be read and posted. */
+  emit(window: Window): WindowUnderWay;
+  /** Makes what was noted in the task durable; resolves only then. Rejects with the reason of the signal. */
+  keep(signal: AbortSignal): Promise<void>;
+  /** Waits before something that failed is tried again. Rejects with the reason of the signal. */
+  pause(error: TmError, seconds: number, signal: AbortSignal): Promise<void>;
+}
+
+/** How long a failed window waits each time, in seconds; after the last of them its task has failed. */
+export const RETRY_PAUSES_SECONDS: readonly number[] = [10, 30, 60, 300, 600];
+
+/**
+ * Resolves when every window is delivered. Rejects with why one was not, or with the signal's reason; nothing
+ * of the task is under way then.
+ */
+export async function deliverTask(
+  task: TaskRecord,
+  surroundings: RunSurroundings,
+  signal: AbortSignal,
+): Promise<void> {
+  const failed = new AbortController();
+  await withSignals([signal, failed.signal], async (either) => {
+    const total = windowsTotal(task);
+    const underWay = new Map<number, Promise<void>>();
+    try {
+      while (task.delivered < total) {
+        either.throwIfAborted();
+        // Counted from the unbroken run: the rest does not run away from a window that fails again and again.
+        const end = Math.min(total, task.delivered + surroundings.inFlight);
+        for (let index = task.delivered; index < end; index++) {
+          if (underWay.has(index) || task.ahead.includes(index)) continue;
+          const delivery = deliverWindow(task, index, surroundings, either);
+          underWay.set(
+            index,
+            delivery.finally(() => underWay.delete(index)),
+          );
+        }
+        await Promise.race(underWay.values());
+      }
+    } catch (error) {
+      failed.abort(new TmError('TM_CANCELLED', 'Another window of the same task failed for good.'));
+      await Promise.allSettled(underWay.values());
+      throw error;
+    }
+  });
+}
+
+async function deliverWindow(
+  task: TaskRecord,
+  index: number,
+  surroundings: RunSurroundings,
+  signal: AbortSignal,
+): Promise<void> {
+  const window = windowAt(task, index);
+  for (let failures = 0; ; failures++) {
+    const outcome = await send(window, surroundings, signal);
+    if (outcome.state === 'delivered') {
+      note(task, index, outcome.receipt);
+      return surroundings.keep(signal);
+    }
+    signal.throwIfAborted();
+    const seconds = RETRY_PAUSES_SECONDS[failures];
+    if (seconds === undefined) throw outcome.error;
+    await surroundings.pause(outcome.error, seconds, signal);
+  }
+}
+
+async function send(
+  window: Window,
+  surroundings: RunSurroundings,
+  signal: AbortSignal,
+): Promise<TransferOutcome> {
+  signal.throwIfAborted();
+  let transfer: WindowUnderWay;
+  try {
+    transfer = surroundings.emit(window);
+  } catch (thrown) {
+    return { state: 'failed', error: asTmError(thrown, 'TM_STALLED') };
+  }
+  const fail = (): void => {
+    transfer.fail(asTmError(signal.reason, 'TM_CANCELLED'));
+  };
+  signal.addEventListener('abort', fail, { once: true });
+  try {
+    return await transfer.outcome;
+  } finally {
+    signal.removeEventListener('abort', fail);
+  }
+}
+
+function note(task: TaskRecord, index: number, receipt: Receipt): void {
+  if (!noteDelivered(task, index)) return;
+  task.readings += receipt.readings;
+  task.batches += receipt.batches;
+  task.bytes += receipt.bytes;
+}

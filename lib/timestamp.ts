@@ -1,0 +1,111 @@
+/**
+ * Timestamps from a database's text to the posted text, byte by byte and with every digit of their precision:
+ * they are never a JS Date, which would drop microseconds.
+ */
+import type { TimestampKind } from './source/columns';
+import { toLocal, toUtc } from './zone';
+
+/** `iso`: UTC with `Z`; `naive`: wall clock of the source's zone, as the Python connector sent; `epoch-ms`: a number. */
+export const TIMESTAMP_FORMATS = ['iso', 'naive', 'epoch-ms'] as const;
+export type TimestampFormat = (typeof TIMESTAMP_FORMATS)[number];
+
+/** `2026-01-31 12:00:00.123456`, with `T` too, or a date alone; an offset behind it says that it is an instant. */
+const NATIVE =
+  /^(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2})(?::(\d{2}(?:\.\d+)?))?)?(?:\s?(Z|[+-]\d{2}(?::?\d{2})?))?$/;
+
+export class TimestampWriter {
+  /** Minutes already converted: stamps come in order, so one entry serves thousands of rows. */
+  #minute = '';
+  #utcMinute = '';
+
+  constructor(
+    readonly format: TimestampFormat,
+    readonly kind: TimestampKind,
+    readonly timeZone: string,
+  ) {}
+
+  /** @returns JSON: a quoted text, or a number for `epoch-ms` */
+  json(native: string): string {
+    const text = this.text(native);
+    return this.format === 'epoch-ms' ? text : `"${text}"`;
+  }
+
+  /** As {@link json}, without quotes. */
+  text(native: string): string {
+    const match = NATIVE.exec(native);
+    // `infinity` and years beyond four digits cannot be inside a window.
+    if (!match) throw new RangeError(`The timestamp "${native}" is not one of a calendar.`);
+    const [, date = '', time = '00:00', seconds = '00', offset] = match;
+    switch (this.format) {
+      case 'iso':
+        return `${this.#toUtcMinute(date, time, offset)}:${seconds}Z`;
+      case 'naive':
+        return `${this.#toLocalMinute(date, time, offset)}:${seconds}`;
+      case 'epoch-ms':
+        return String(
+          Math.floor(Date.parse(`${this.#toUtcMinute(date, time, offset)}:${milliseconds(seconds)}Z`)),
+        );
+    }
+  }
+
+  /** A window's edge in the same format as the readings: always text, `epoch-ms` keeps ISO edges. */
+  edge(instant: string): string {
+    return this.format === 'naive'
+      ? this.#toLocalMinute(instant.slice(0, 10), instant.slice(11, 16), 'Z') + instant.slice(16, -1)
+      : instant;
+  }
+
+  /** An edge between two batches, from the native text of the first reading behind it. */
+  edgeOf(native: string): string {
+    if (this.format !== 'epoch-ms') return this.text(native);
+    const edge = new TimestampWriter('iso', this.kind, this.timeZone).text(native);
+    // No finer than the readings, which would lie before their batch otherwise.
+    return edge.replace(/(\.\d{3})\d+Z$/, '$1Z');
+  }
+
+  /** The edge right behind a reading: a microsecond later; or a nanosecond, or a millisecond, as stamps are. */
+  edgeBehind(native: string): string {
+    const edge = this.edgeOf(native);
+    const [whole = '', fraction = ''] = edge.replace('Z', '').split('.');
+    const digits = this.format === 'epoch-ms' ? 3 : fraction.length > 6 ? 9 : 6;
+    const later = Number(fraction.padEnd(digits, '0')) + 1;
+    const zone = edge.endsWith('Z') ? 'Z' : '';
+    if (String(later).length <= digits) return `${whole}.${String(later).padStart(digits, '0')}${zone}`;
+    return `${new Date(Date.parse(`${whole}Z`) + 1000).toISOString().slice(0, 19)}${zone}`;
+  }
+
+  #toUtcMinute(date: string, time: string, offset: string | undefined): string {
+    if (offset === undefined ? this.timeZone === 'UTC' : offsetMinutes(offset) === 0)
+      return `${date}T${time}`;
+    const key = `${date}T${time}${offset ?? ''}`;
+    if (key === this.#minute) return this.#utcMinute;
+    const local = Date.parse(`${date}T${time}Z`) / 1000;
+    const utc = offset === undefined ? toUtc(local, this.timeZone) : local - offsetMinutes(offset) * 60;
+    this.#minute = key;
+    this.#utcMinute = minuteText(utc);
+    return this.#utcMinute;
+  }
+
+  #toLocalMinute(date: string, time: string, offset: string | undefined): string {
+    if (offset === undefined || this.timeZone === 'UTC')
+      return offset === undefined ? `${date}T${time}` : this.#toUtcMinute(date, time, offset);
+    const utc = Date.parse(`${this.#toUtcMinute(date, time, offset)}Z`) / 1000;
+    return minuteText(toLocal(utc, this.timeZone));
+  }
+}
+
+function minuteText(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().slice(0, 16);
+}
+
+function milliseconds(seconds: string): string {
+  const [whole = '00', fraction = ''] = seconds.split('.');
+  return `${whole}.${fraction.padEnd(3, '0').slice(0, 3)}`;
+}
+
+function offsetMinutes(offset: string): number {
+  if (offset === 'Z') return 0;
+  const digits = offset.slice(1).replace(':', '').padEnd(4, '0');
+  const minutes = Number(digits.slice(0, 2)) * 60 + Number(digits.slice(2));
+  return offset.startsWith('-') ? -minutes : minutes;
+}

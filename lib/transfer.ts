@@ -1,0 +1,266 @@
+/**
+ * One window under way in this process, from the node that emits it to the receipt: which batches of it have
+ * left, which have arrived, and when the next may follow. It is the back channel that Node-RED's messages do
+ * not have: a reader waits here until the downstream has room, and whoever emitted the window learns its
+ * outcome here.
+ */
+import { randomUUID } from 'node:crypto';
+import { TmError } from './errors';
+import { describeWindow, formatWindow, type Window, type WindowText } from './window';
+
+/** What one delivered window came to; the payload of tm-post's first output. */
+export interface Receipt extends WindowText {
+  readings: number;
+  sensors: number;
+  batches: number;
+  /** Bytes of JSON, before compression. */
+  bytes: number;
+  duration_ms: number;
+}
+
+export type TransferOutcome =
+  | { readonly state: 'delivered'; readonly receipt: Receipt }
+  | { readonly state: 'failed'; readonly error: TmError };
+
+/** Who emitted the window: a bookmark's name, a task's id, or (built by hand) neither. */
+export interface TransferOwner {
+  readonly bookmark?: string;
+  readonly task?: string;
+}
+
+/** What was delivered of one batch. */
+export interface Delivered {
+  readonly readings: number;
+  readonly bytes: number;
+}
+
+/**
+ * Where a transfer stands still: no node took the window, no node took a batch. Said after the first time,
+ * given up (and so emitted again) after the second, so that one lost message does not stop a bookmark for ever.
+ */
+export const STALL_SAID_AFTER_SECONDS = 15;
+const STALL_FAILED_AFTER_SECONDS = 600;
+
+export class Transfer {
+  readonly id = randomUUID();
+  readonly outcome: Promise<TransferOutcome>;
+  /** Called once per standstill with what to check. */
+  onStalled: ((message: string) => void) | undefined;
+  /** Called when delivery waits for something outside (`endpoint 503`), and with undefined when it goes on. */
+  onWaiting: ((reason: string | undefined) => void) | undefined;
+
+  readonly #controller = new AbortController();
+  readonly #startedAt = performance.now();
+  readonly #sequences: Sequence[] = [];
+  #resolve: (outcome: TransferOutcome) => void = () => undefined;
+  #ended: TransferOutcome | undefined;
+  #stallTimer: NodeJS.Timeout | undefined;
+
+  constructor(
+    readonly window: Window,
+    readonly owner: TransferOwner = {},
+  ) {
+    this.outcome = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    this.expectProgress('no tm-fetch has taken it; wire its output to a tm-fetch');
+  }
+
+  /** Aborted when the transfer failed or was cancelled: whoever works on it stops. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get ended(): TransferOutcome | undefined {
+    return this.#ended;
+  }
+
+  /**
+   * A reader takes the window. Several may (one window wired to two tm-fetch nodes): the window is delivered
+   * when the sequences of all of them are.
+   */
+  open(): Sequence {
+    const sequence = new Sequence(this);
+    this.#sequences.push(sequence);
+    this.progressed();
+    return sequence;
+  }
+
+  sequence(id: string): Sequence | undefined {
+    return this.#sequences.find((sequence) => sequence.id === id);
+  }
+
+  fail(error: TmError): void {
+    if (this.#ended) return;
+    this.#end({ state: 'failed', error });
+    this.#controller.abort(error);
+  }
+
+  /** For the sequences: one of them is complete. @returns whether all are, and so the window is delivered */
+  completed(): boolean {
+    if (this.#ended || !this.#sequences.every((sequence) => sequence.complete)) return false;
+    const sensors = new Set<string>();
+    const receipt: Receipt = {
+      ...formatWindow(this.window),
+      readings: 0,
+      sensors: 0,
+      batches: 0,
+      bytes: 0,
+      duration_ms: Math.round(performance.now() - this.#startedAt),
+    };
+    for (const sequence of this.#sequences) {
+      receipt.readings += sequence.readings;
+      receipt.batches += sequence.batches;
+      receipt.bytes += sequence.bytes;
+      for (const sensor of sequence.sensors) sensors.add(sensor);
+    }
+    receipt.sensors = sensors.size;
+    this.#end({ state: 'delivered', receipt });
+    return true;
+  }
+
+  /** From here on another node has to do something; `missing` says what, if it does not. */
+  expectProgress(missing: string): void {
+    this.progressed();
+    if (this.#ended) return;
+    const message = `The window ${describeWindow(this.window)} stands still: ${missing}.`;
+    const giveUp = (): void => {
+      this.fail(
+        new TmError('TM_STALLED', `${message} It is given up after ${STALL_FAILED_AFTER_SECONDS} s.`),
+      );
+    };
+    this.#stallTimer = setTimeout(() => {
+      this.onStalled?.(message);
+      this.#stallTimer = setTimeout(
+        giveUp,
+        (STALL_FAILED_AFTER_SECONDS - STALL_SAID_AFTER_SECONDS) * 1000,
+      ).unref();
+    }, STALL_SAID_AFTER_SECONDS * 1000).unref();
+  }
+
+  progressed(): void {
+    clearTimeout(this.#stallTimer);
+    this.#stallTimer = undefined;
+  }
+
+  #end(outcome: TransferOutcome): void {
+    this.progressed();
+    this.#ended = outcome;
+    this.#resolve(outcome);
+  }
+}
+
+/** The batches that one reader makes of a transfer's window. `id` is their `msg.parts.id`. */
+export class Sequence {
+  readonly id = randomUUID();
+  readonly sensors = new Set<string>();
+  readings = 0;
+  bytes = 0;
+
+  #sent = 0;
+  #started = 0;
+  #settled = 0;
+  readonly #state = new Map<number, 'started' | 'settled'>();
+  #count: number | undefined;
+  #onRoom: (() => void) | undefined;
+
+  constructor(readonly transfer: Transfer) {
+    transfer.signal.addEventListener('abort', () => this.#onRoom?.(), { once: true });
+  }
+
+  get batches(): number {
+    return this.#settled;
+  }
+
+  get complete(): boolean {
+    return this.#count !== undefined && this.#settled === this.#count;
+  }
+
+  /**
+   * A batch is about to be sent; the downstream is expected to take it.
+   * @param count on the last one: how many there are. An empty window has one, without readings
+   * @returns its index
+   */
+  send(sensors: Iterable<string>, count?: number): number {
+    for (const sensor of sensors) this.sensors.add(sensor);
+    this.#count = count;
+    this.transfer.expectProgress(
+      'a batch left tm-fetch but reached neither tm-post nor tm-bookmark (commit); a node between them dropped it or a wire is missing',
+    );
+    return this.#sent++;
+  }
+
+  /**
+   * Resolves when the downstream works on every batch sent so far, so that at most one batch waits anywhere.
+   * Resolves too when the transfer ends: look at its signal.
+   */
+  async room(): Promise<void> {
+    while (this.#sent - this.#started > 0 && !this.transfer.signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#onRoom = resolve;
+      });
+    }
+    this.#onRoom = undefined;
+  }
+
+  /** A batch has arrived at a node that answers for it. */
+  arrived(): void {
+    this.transfer.progressed();
+  }
+
+  /** Work on the batch begins: the next one may be read. */
+  started(index: number): void {
+    if (this.#state.has(index)) return;
+    this.#state.set(index, 'started');
+    this.#started++;
+    this.#onRoom?.();
+  }
+
+  /**
+   * The batch is delivered. Telling it twice counts once.
+   * @returns whether this was the transfer's last: the caller sends the receipt
+   */
+  settle(index: number, delivered: Delivered): boolean {
+    this.started(index);
+    if (this.#state.get(index) === 'settled' || this.transfer.ended) return false;
+    this.#state.set(index, 'settled');
+    this.#settled++;
+    this.readings += delivered.readings;
+    this.bytes += delivered.bytes;
+    this.transfer.progressed();
+    return this.complete && this.transfer.completed();
+  }
+}
+
+/**
+ * The transfers of this process by id; messages carry the id alone, so they survive cloning. A delivered
+ * transfer stays known until it is forgotten (committed, answered or given up).
+ */
+export class Transfers {
+  readonly #byId = new Map<string, Transfer>();
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  issue(window: Window, owner: TransferOwner = {}): Transfer {
+    const transfer = new Transfer(window, owner);
+    this.#byId.set(transfer.id, transfer);
+    void transfer.outcome.then((outcome) => {
+      // A delivered window of a bookmark stays known until its commit has come.
+      if (outcome.state === 'failed' || owner.bookmark === undefined) this.forget(transfer);
+    });
+    return transfer;
+  }
+
+  get(id: string | undefined): Transfer | undefined {
+    return id === undefined ? undefined : this.#byId.get(id);
+  }
+
+  forget(transfer: Transfer): void {
+    this.#byId.delete(transfer.id);
+  }
+}
+
+/** One for the process: the nodes of a flow find each other's transfers whatever config node they share. */
+export const transfers = new Transfers();

@@ -1,0 +1,84 @@
+/**
+ * Action *commit*: moves the bookmark past a delivered window. Takes tm-post's receipts, or tm-fetch's own batches
+ * where a user's sink stands between: then a window is delivered when its last batch has come through.
+ */
+import type { NodeMessageInFlow } from 'node-red';
+import { TmError } from '../../lib/errors';
+import { SettingsReader, type RawSettings } from '../../lib/settings';
+import { transfers, type Transfer } from '../../lib/transfer';
+import { describeWindow, parseWindow, type Window } from '../../lib/window';
+import { batchPartOf, idsOf } from '../shared/message';
+import type { Behaviour, ConnectorNode } from '../shared/node';
+import type { Connections } from '../tm-config/connections';
+import { timeOfDay } from './next';
+
+export function commitBehaviour(node: ConnectorNode, raw: RawSettings, connections: Connections): Behaviour {
+  const ownName = new SettingsReader(raw).text('bookmark');
+  const { timeZone } = connections.settings;
+  connections.store();
+
+  const commit = async (name: string, window: Window, from: 'issued' | 'by-hand'): Promise<void> => {
+    const bookmark = await connections.bookmark(name);
+    await bookmark.commit(window, from);
+    const { position = window.end } = bookmark;
+    node.statusLine.show({ fill: 'green', shape: 'dot', text: `at ${timeOfDay(position, timeZone)}` });
+    node.debug(`Bookmark "${name}": ${describeWindow(window)} committed.`);
+  };
+
+  return {
+    async input(message, send) {
+      const ids = idsOf(message);
+      const delivered = deliveredTransfer(message);
+      if (delivered === 'not yet') return;
+      // A task never moves a schedule's bookmark, nor does what is left over from before a redeploy.
+      if (delivered === 'not a bookmark') {
+        send(message);
+        return;
+      }
+      if (delivered) {
+        const name = delivered.owner.bookmark ?? ownName;
+        if (ownName !== '' && ownName !== name) {
+          throw new TmError(
+            'TM_MESSAGE_INVALID',
+            `The window ${describeWindow(delivered.window)} belongs to the bookmark "${name}", but this tm-bookmark (commit) is set to "${ownName}". Clear its bookmark name, or set the same one.`,
+          );
+        }
+        await commit(
+          requireName(name),
+          delivered.window,
+          delivered.owner.bookmark === undefined ? 'by-hand' : 'issued',
+        );
+        connections.schedule(name)?.committed(delivered);
+      } else {
+        await commit(requireName(ids.bookmark ?? ownName), parseWindow(message.payload, timeZone), 'by-hand');
+      }
+      send(message);
+    },
+  };
+}
+
+/** What the message says was delivered: a transfer, `undefined` for a window built by hand, or why it is neither. */
+function deliveredTransfer(message: NodeMessageInFlow): Transfer | 'not yet' | 'not a bookmark' | undefined {
+  const ids = idsOf(message);
+  if (ids.transfer === undefined) return ids.task === undefined ? undefined : 'not a bookmark';
+  const part = batchPartOf(message);
+  if (part) {
+    const { sequence, index } = part;
+    const readings = typeof message.readings === 'number' ? message.readings : 0;
+    const bytes = Buffer.isBuffer(message.payload) ? message.payload.length : 0;
+    sequence.settle(index, { readings, bytes });
+  }
+  const transfer = part?.transfer ?? transfers.get(ids.transfer);
+  if (ids.task !== undefined) return transfer && !transfer.ended ? 'not yet' : 'not a bookmark';
+  if (!transfer) return ids.bookmark === undefined ? undefined : 'not a bookmark';
+  if (!transfer.ended) return 'not yet';
+  return transfer.ended.state === 'delivered' ? transfer : 'not a bookmark';
+}
+
+function requireName(name: string): string {
+  if (name !== '') return name;
+  throw new TmError(
+    'TM_MESSAGE_INVALID',
+    'The message names no bookmark (msg.tm.bookmark), and this tm-bookmark (commit) has no bookmark name. Set one to commit windows built by hand.',
+  );
+}

@@ -1,0 +1,114 @@
+/** Reads a window from the database as a stream and emits it as batches, held back while the downstream is busy. */
+import type { NodeAPI, NodeMessageInFlow } from 'node-red';
+import type { Batch } from '../../lib/batch';
+import { SHORT_REASONS, asTmError } from '../../lib/errors';
+import { readBatches } from '../../lib/reading';
+import { fetchSettings, type FetchSettings } from '../../lib/settings';
+import { STALL_SAID_AFTER_SECONDS, transfers, type Sequence, type Transfer } from '../../lib/transfer';
+import { parseWindow } from '../../lib/window';
+import { idsOf } from '../shared/message';
+import { registerNode, type ConnectorNode, type Send } from '../shared/node';
+import { configOf, type Connections } from '../tm-config/connections';
+
+/** A body larger than this is cut by time before tm-post, which may cut further. */
+const LARGEST_BATCH_BYTES = 5_000_000;
+
+type State = 'reading' | 'waiting' | 'read' | 'failed';
+const STATUS = {
+  reading: { fill: 'blue', shape: 'dot' },
+  waiting: { fill: 'yellow', shape: 'ring' },
+  read: { fill: 'green', shape: 'dot' },
+  failed: { fill: 'red', shape: 'ring' },
+} as const satisfies Record<State, object>;
+
+export = function register(RED: NodeAPI): void {
+  registerNode(RED, 'tm-fetch', (node, raw) => {
+    const connections = configOf(RED, raw);
+    const settings = fetchSettings(raw);
+    const source = connections.source();
+    connections.addReader(node.id, settings.query);
+    const own = new Set<Transfer>();
+    return {
+      async input(message, send) {
+        const transfer = transferFor(message, connections.settings.timeZone);
+        own.add(transfer);
+        try {
+          await read(node, connections, settings, { message, send, transfer });
+        } catch (thrown) {
+          const error = asTmError(thrown, 'TM_QUERY_FAILED');
+          // A window that failed elsewhere, or was cancelled, has been reported there.
+          if (transfer.ended) return;
+          transfer.fail(error);
+          node.statusLine.show({ ...STATUS.failed, text: SHORT_REASONS[error.code] });
+          throw error;
+        } finally {
+          own.delete(transfer);
+        }
+      },
+      close() {
+        connections.removeReader(node.id);
+        for (const transfer of own) transfer.fail(connections.closed('tm-fetch'));
+      },
+    };
+
+    function transferFor(message: NodeMessageInFlow, timeZone: string): Transfer {
+      const known = transfers.get(idsOf(message).transfer);
+      if (known && !known.ended) return known;
+      // Built by hand, or left over from before a redeploy: the window itself says what to read.
+      return transfers.issue(parseWindow(message.payload, timeZone));
+    }
+
+    async function read(
+      reader: ConnectorNode,
+      { settings: config }: Connections,
+      { query, readingsPerBatch, nullValues, output }: FetchSettings,
+      { message, send, transfer }: { message: NodeMessageInFlow; send: Send; transfer: Transfer },
+    ): Promise<void> {
+      const sequence = transfer.open();
+      let readings = 0;
+      reader.statusLine.show({ ...STATUS.reading, text: 'reading' });
+      const sendBatch = (batch: Batch, count: number | undefined): void => {
+        readings += batch.readings;
+        const index = sequence.send(batch.sensors, count);
+        send({
+          ...message,
+          payload: output === 'body' ? batch.body : (JSON.parse(batch.body.toString()) as unknown),
+          readings: batch.readings,
+          parts: { id: sequence.id, index, ...(count === undefined ? {} : { count }) },
+          tm: { ...idsOf(message), transfer: transfer.id },
+        });
+      };
+      const summary = await readBatches(
+        source,
+        query,
+        {
+          window: transfer.window,
+          timeZone: config.timeZone,
+          timestampFormat: config.timestampFormat,
+          readingsPerBatch,
+          nullValues,
+          maxBytes: LARGEST_BATCH_BYTES,
+        },
+        { room: () => roomSaying(reader, sequence), send: sendBatch },
+        transfer.signal,
+      );
+      if (summary.counts.notFinite > 0) {
+        reader.warn(
+          `${summary.counts.notFinite} values were NaN or infinite; JSON has no such numbers, they were sent as null.`,
+        );
+      }
+      if (summary.counts.withoutSensor > 0) {
+        reader.warn(`${summary.counts.withoutSensor} rows had no sensor (NULL); they were not sent.`);
+      }
+      reader.statusLine.show({ ...STATUS.read, text: `${readings.toLocaleString('en-US')} readings` });
+    }
+
+    async function roomSaying(reader: ConnectorNode, sequence: Sequence): Promise<void> {
+      const timer = setTimeout(() => {
+        reader.statusLine.show({ ...STATUS.waiting, text: 'waiting downstream' });
+      }, STALL_SAID_AFTER_SECONDS * 1000).unref();
+      await sequence.room();
+      clearTimeout(timer);
+    }
+  });
+};

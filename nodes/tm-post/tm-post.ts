@@ -1,0 +1,171 @@
+/**
+ * Posts each batch with retries. Output 1: one receipt per window, when its last batch is accepted. Output 2:
+ * what the cloud refused for good, where it is set aside.
+ */
+import type { NodeAPI, NodeMessageInFlow } from 'node-red';
+import { SEARCH_POSTS } from '../../lib/endpoint/delivery';
+import type { Delivery, EndpointState } from '../../lib/endpoint/endpoint';
+import { SHORT_REASONS, TmError, asTmError } from '../../lib/errors';
+import { postBody, type PostBody } from '../../lib/payload';
+import { postSettings } from '../../lib/settings';
+import { withSignals } from '../../lib/signals';
+import type { Receipt, Transfer } from '../../lib/transfer';
+import { Turns } from '../../lib/turns';
+import { batchPartOf, idsOf, type BatchPart } from '../shared/message';
+import { registerNode, type Send } from '../shared/node';
+import { configOf } from '../tm-config/connections';
+
+type State = 'posting' | 'posted' | 'waiting' | 'hold' | 'failed' | 'refused';
+const STATUS = {
+  posting: { fill: 'blue', shape: 'dot' },
+  posted: { fill: 'green', shape: 'dot' },
+  waiting: { fill: 'yellow', shape: 'ring' },
+  hold: { fill: 'red', shape: 'ring' },
+  failed: { fill: 'red', shape: 'ring' },
+  refused: { fill: 'red', shape: 'dot' },
+} as const satisfies Record<State, object>;
+
+/** How much of the cloud's words goes into an error. */
+const REFUSALS_QUOTED = 3;
+
+export = function register(RED: NodeAPI): void {
+  registerNode(RED, 'tm-post', (node, raw) => {
+    const connections = configOf(RED, raw);
+    const settings = postSettings(raw);
+    const endpoint = connections.endpoint();
+    const { timestampFormat, timeZone } = connections.settings;
+    const turns = new Turns(settings.inFlight);
+    const closing = new AbortController();
+    /** How many more posts may look for refused readings, shared by a window's batches. */
+    const searches = new WeakMap<Transfer, { left: number }>();
+    const searchOf = (part: BatchPart | undefined): { left: number } => {
+      const search = (part && searches.get(part.transfer)) ?? { left: SEARCH_POSTS };
+      if (part) searches.set(part.transfer, search);
+      return search;
+    };
+
+    const showState = ({ state, reason }: EndpointState): void => {
+      if (state !== 'ok') node.statusLine.show({ ...STATUS[state], text: `${state}: ${reason}` });
+    };
+
+    /** @returns what was delivered; what was refused for good has gone to output 2 */
+    const deliver = (body: PostBody, message: NodeMessageInFlow, send: Send, part: BatchPart | undefined) =>
+      withSignals(part ? [closing.signal, part.transfer.signal] : [closing.signal], (signal) =>
+        turns.run(signal, async (): Promise<Delivery> => {
+          part?.sequence.started(part.index);
+          node.statusLine.show({ ...STATUS.posting, text: `posting ${turns.running}` });
+          // An empty window is delivered by posting nothing.
+          if (body.readings === 0) return { readings: 0, bytes: 0, posts: 0, refused: [] };
+          const delivery = await endpoint.deliver(body, {
+            source: connections.sourceId,
+            attempts: settings.attempts,
+            largestBodyBytes: settings.largestBodyBytes,
+            signal,
+            search: searchOf(part),
+            onState: (state) => {
+              showState(state);
+              part?.transfer.onWaiting?.(state.state === 'ok' ? undefined : state.reason);
+            },
+          });
+          if (delivery.refused.length > 0) refuse(delivery, message, send);
+          return delivery;
+        }),
+      );
+
+    const refuse = ({ refused }: Delivery, message: NodeMessageInFlow, send: Send): void => {
+      const readings = refused.reduce((sum, piece) => sum + piece.readings, 0);
+      const said = refused
+        .slice(0, REFUSALS_QUOTED)
+        .map(
+          ({ status, answer, start_time, end_time }) =>
+            `${status} for ${start_time} to ${end_time}: ${answer}`,
+        );
+      node.statusLine.show({ ...STATUS.refused, text: `refused ${readings}` });
+      if (settings.refused === 'hold') {
+        throw new TmError(
+          'TM_READINGS_REFUSED',
+          `The endpoint refused ${readings} readings for good (${said.join('; ')}). The window is held: mend the readings or the endpoint, or let tm-post set refused readings aside.`,
+        );
+      }
+      for (const { body, status, answer, ...piece } of refused) {
+        const payload = JSON.parse(body.toString()) as unknown;
+        send([undefined, { ...message, payload, readings: piece.readings, statusCode: status, answer }]);
+      }
+    };
+
+    return {
+      async input(message, send) {
+        const ids = idsOf(message);
+        const part = batchPartOf(message);
+        // Its window failed, was cancelled, or belongs to before a redeploy: it is read again from the start.
+        if (ids.transfer !== undefined && (!part || part.transfer.ended)) return;
+        part?.sequence.arrived();
+        const startedAt = performance.now();
+        try {
+          const body =
+            (part && batchBody(message)) ?? postBody(message.payload, { timestampFormat, timeZone });
+          const delivery = await deliver(body, message, send, part);
+          if (part) {
+            const { sequence, index, transfer } = part;
+            const last = sequence.settle(index, delivery);
+            if (last && transfer.ended?.state === 'delivered')
+              sendReceipt(message, send, transfer.ended.receipt);
+          } else {
+            const { start_time, end_time, sensors } = body;
+            const { readings, posts, bytes } = delivery;
+            const duration_ms = Math.round(performance.now() - startedAt);
+            sendReceipt(message, send, {
+              start_time,
+              end_time,
+              readings,
+              sensors: sensors.length,
+              batches: posts,
+              bytes,
+              duration_ms,
+            });
+          }
+        } catch (thrown) {
+          const error = asTmError(thrown, 'TM_ENDPOINT_UNAVAILABLE');
+          // Another batch of the window has failed and been reported, or the flow is being stopped.
+          if (closing.signal.aborted || part?.transfer.ended) {
+            part?.transfer.fail(connections.closed('tm-post'));
+            return;
+          }
+          part?.transfer.fail(error);
+          if (error.code !== 'TM_READINGS_REFUSED') {
+            const state = error.code === 'TM_ENDPOINT_HOLD' ? STATUS.hold : STATUS.failed;
+            node.statusLine.show({ ...state, text: SHORT_REASONS[error.code] });
+          }
+          throw error;
+        }
+      },
+      close() {
+        closing.abort(connections.closed('tm-post'));
+      },
+    };
+
+    function sendReceipt(message: NodeMessageInFlow, send: Send, receipt: Receipt): void {
+      const {
+        parts: _parts,
+        readings: _readings,
+        ...rest
+      } = message as NodeMessageInFlow & { readings?: unknown };
+      node.statusLine.show({ ...STATUS.posted, text: `${receipt.readings.toLocaleString('en-US')} posted` });
+      send([{ ...rest, payload: receipt }, undefined]);
+    }
+  });
+};
+
+const BATCH_HEAD = /^\{"start_time":"([^"]+)","end_time":"([^"]+)","data":\{/;
+const EMPTY_BATCH_END = '"data":{}}';
+
+/** A body as tm-fetch makes it is posted unread: parsing each would cost more than the rest of its way. */
+function batchBody(message: NodeMessageInFlow): PostBody | undefined {
+  const { payload, readings } = message as NodeMessageInFlow & { readings?: unknown };
+  if (!Buffer.isBuffer(payload) || typeof readings !== 'number') return undefined;
+  const head = BATCH_HEAD.exec(payload.toString('latin1', 0, 200));
+  const [, start_time, end_time] = head ?? [];
+  if (start_time === undefined || end_time === undefined) return undefined;
+  const empty = payload.toString('latin1', payload.length - EMPTY_BATCH_END.length) === EMPTY_BATCH_END;
+  return { start_time, end_time, body: payload, readings: empty ? 0 : Math.max(1, readings), sensors: [] };
+}

@@ -1,0 +1,100 @@
+/**
+ * The package's nodes in a Node-RED of the test's own process, over a database and a cloud of the test's own.
+ * A flow is written as in an export; `helper` nodes catch what arrives.
+ */
+import { once } from 'node:events';
+import { createRequire } from 'node:module';
+import helper from 'node-red-node-test-helper';
+import type { NodeInitializer, NodeMessageInFlow } from 'node-red';
+import registerBookmark from '../../nodes/tm-bookmark/tm-bookmark';
+import registerConfig from '../../nodes/tm-config/tm-config';
+import registerFetch from '../../nodes/tm-fetch/tm-fetch';
+import registerPost from '../../nodes/tm-post/tm-post';
+import registerRequest from '../../nodes/tm-request/tm-request';
+import { transfers } from '../../lib/transfer';
+import { nodeRedMain } from './node-red';
+
+const requireFromNodeRed = createRequire(nodeRedMain());
+const coreNode = (file: string): NodeInitializer =>
+  requireFromNodeRed(`@node-red/nodes/core/${file}`) as NodeInitializer;
+
+const NODES: NodeInitializer[] = [
+  registerConfig,
+  registerBookmark,
+  registerFetch,
+  registerPost,
+  registerRequest,
+  coreNode('common/25-catch.js'),
+  coreNode('common/25-status.js'),
+  coreNode('common/24-complete.js'),
+  coreNode('function/10-function.js'),
+];
+
+export type FlowNode = Readonly<Record<string, unknown>> & { readonly id: string; readonly type: string };
+export type FlowMessage = NodeMessageInFlow & Readonly<Record<string, unknown>>;
+
+/** Starts and stops Node-RED around each test of the calling `describe`. */
+export function useNodeRed(): void {
+  before(() => {
+    helper.init(nodeRedMain());
+  });
+  beforeEach(() => new Promise<void>((resolve) => helper.startServer(resolve)));
+  afterEach(async () => {
+    await helper.unload();
+    await new Promise<void>((resolve) => helper.stopServer(resolve));
+    if (transfers.size > 0) throw new Error(`${transfers.size} transfers are left over`);
+  });
+}
+
+/** Deploys a flow; `tab` is added where the nodes name none, for Catch and Status nodes need one. */
+export async function deploy(
+  flow: readonly FlowNode[],
+  credentials: Readonly<Record<string, object>>,
+): Promise<void> {
+  const nodes = flow.map((node) => (node.type === 'tm-config' ? node : { z: 'tab', ...node }));
+  await helper.load(NODES, [{ id: 'tab', type: 'tab', label: 'test' }, ...nodes] as never, {
+    ...credentials,
+  });
+}
+
+/** As a full deploy of a changed flow: all nodes are closed and made anew. */
+export async function redeploy(
+  flow: readonly FlowNode[],
+  credentials: Readonly<Record<string, object>>,
+): Promise<void> {
+  await helper.unload();
+  await deploy(flow, credentials);
+}
+
+/** Sends a message to a node, as a wire would. */
+export function inject(id: string, message: object = {}): void {
+  helper.getNode(id).receive({ ...message });
+}
+
+/** The next message that arrives at a node; ask before what causes it. */
+export async function nextMessage(id: string): Promise<FlowMessage> {
+  const [message] = (await once(helper.getNode(id), 'input')) as [FlowMessage];
+  return message;
+}
+
+/** The first of the messages arriving from now on for which `wanted` holds. */
+export function messageWhere(id: string, wanted: (message: FlowMessage) => boolean): Promise<FlowMessage> {
+  return new Promise((resolve) => {
+    const receiver = helper.getNode(id);
+    const look = (message: FlowMessage): void => {
+      if (!wanted(message)) return;
+      receiver.removeListener('input', look);
+      resolve(message);
+    };
+    receiver.on('input', look);
+  });
+}
+
+/** Everything that has arrived at a node since this was called. */
+export function collect(id: string): FlowMessage[] {
+  const messages: FlowMessage[] = [];
+  helper.getNode(id).on('input', (message) => {
+    messages.push(message);
+  });
+  return messages;
+}

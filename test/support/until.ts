@@ -1,0 +1,15 @@
+import { setTimeout } from 'node:timers/promises';
+
+let test = 0;
+afterEach(() => {
+  test++;
+});
+
+/** Resolves when `condition` holds, looked at again and again; given up with the test, whose timeout bounds it. */
+export async function until(condition: () => unknown): Promise<void> {
+  const begunIn = test;
+  while (!(await condition())) {
+    if (test !== begunIn) throw new Error('The test ended before this came true.');
+    await setTimeout(1);
+  }
+}

@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { Bookmark, type Plan } from '../../lib/bookmark';
+import type { JsonObject, StateKind, StateStore } from '../../lib/state/store';
+import { formatWindow, type Window } from '../../lib/window';
+
+/** Keeps records in memory as a file would: as text. */
+class MemoryStore implements StateStore {
+  readonly #records = new Map<string, string>();
+  failing = false;
+  writes = 0;
+
+  read(kind: StateKind, name: string): Promise<JsonObject | undefined> {
+    const text = this.#records.get(`${kind} ${name}`);
+    return Promise.resolve(text === undefined ? undefined : (JSON.parse(text) as JsonObject));
+  }
+  write(kind: StateKind, name: string, record: JsonObject): Promise<void> {
+    if (this.failing) return Promise.reject(new Error('the disk is full'));
+    this.writes++;
+    this.#records.set(`${kind} ${name}`, JSON.stringify(record));
+    return Promise.resolve();
+  }
+  remove(): Promise<void> {
+    return Promise.resolve();
+  }
+  list(): Promise<string[]> {
+    return Promise.resolve([]);
+  }
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+const START = Date.parse('2026-01-01T00:00:00Z') / 1000;
+const plan = (overrides: Partial<Plan> = {}): Plan => ({
+  horizon: START + 3600,
+  intervalSeconds: 60,
+  longestSeconds: 600,
+  inFlight: 1,
+  ...overrides,
+});
+const minutes = (from: number, to: number): Window => ({ start: START + from * 60, end: START + to * 60 });
+
+describe('A bookmark', () => {
+  let store: MemoryStore;
+  let bookmark: Bookmark;
+  const reopened = (): Promise<Bookmark> => Bookmark.open(store, 'plant');
+  beforeEach(async () => {
+    store = new MemoryStore();
+    bookmark = await reopened();
+  });
+
+  it('has no position until it is started, and is started once', async () => {
+    assert.equal(bookmark.position, undefined);
+    assert.deepEqual(await bookmark.issue(plan()), []);
+    await bookmark.start(START);
+    await bookmark.start(START + 60);
+    assert.equal((await reopened()).position, START);
+  });
+
+  it('gives out the longest windows of a backlog, then whole intervals, then none', async () => {
+    await bookmark.start(START);
+    const given: Window[] = [];
+    for (;;) {
+      const [window] = await bookmark.issue(plan({ horizon: START + 1459 }));
+      if (!window) break;
+      given.push(window);
+      await bookmark.commit(window);
+    }
+    assert.deepEqual(given, [minutes(0, 10), minutes(10, 20), minutes(20, 24)]);
+  });
+
+  it('gives out as many at a time as allowed, and moves over the unbroken run of delivered ones', async () => {
+    await bookmark.start(START);
+    const [first, second, third, ...more] = await bookmark.issue(plan({ inFlight: 3 }));
+    assert(first && second && third);
+    assert.equal(more.length, 0);
+    assert.equal(await bookmark.commit(third), false);
+    assert.equal(await bookmark.commit(second), false);
+    assert.equal((await reopened()).position, START);
+    assert.deepEqual(
+      await bookmark.issue(plan({ inFlight: 3 })),
+      [],
+      'what fails does not let the rest run away',
+    );
+    assert.equal(await bookmark.commit(first), true);
+    assert.equal((await reopened()).position, third.end);
+  });
+
+  it('knows after a restart which windows were under way, with the same edges, and which were delivered', async () => {
+    await bookmark.start(START);
+    const [first, second] = await bookmark.issue(plan({ inFlight: 2, horizon: START + 750 }));
+    assert(first && second);
+    assert.deepEqual(second, minutes(10, 12));
+    await bookmark.commit(second);
+    const after = await reopened();
+    assert.deepEqual(after.issued, [first]);
+    assert.deepEqual(await after.issue(plan({ inFlight: 2, horizon: START + 750 })), []);
+    await after.commit(first);
+    assert.equal(after.position, second.end);
+  });
+
+  it('is where it was when it cannot be written', async () => {
+    await bookmark.start(START);
+    const [window] = await bookmark.issue(plan());
+    assert(window);
+    store.failing = true;
+    await assert.rejects(bookmark.commit(window), /disk is full/);
+    assert.equal(bookmark.position, START);
+    store.failing = false;
+    assert.equal(await bookmark.commit(window), true);
+  });
+
+  it('set by hand goes where it is told; what was delivered of before counts no more', async () => {
+    await bookmark.start(START);
+    const [window] = await bookmark.issue(plan());
+    assert(window);
+    await bookmark.set(START - 600);
+    assert.equal(await bookmark.commit(window), false);
+    assert.equal((await reopened()).position, START - 600);
+    assert.deepEqual(await bookmark.issue(plan()), [minutes(-10, 0)]);
+  });
+
+  it('fills the gap before a window that was committed by hand', async () => {
+    await bookmark.start(START);
+    assert.equal(await bookmark.commit(minutes(13, 20), 'by-hand'), false);
+    const first = await bookmark.issue(plan({ inFlight: 2 }));
+    assert.deepEqual(first, [minutes(0, 10), minutes(10, 13)]);
+    for (const window of first) await bookmark.commit(window);
+    assert.equal(bookmark.position, START + 20 * 60);
+  });
+
+  it('that is broken is not taken for none', async () => {
+    await store.write('bookmark', 'plant', { position: 'soon', issued: [], ahead: [] });
+    await assert.rejects(reopened(), { code: 'TM_STATE_UNREADABLE', message: /"plant".*"soon"/ });
+  });
+
+  it('is not changed after it was closed', async () => {
+    await bookmark.start(START);
+    await bookmark.close();
+    await assert.rejects(bookmark.set(0), { code: 'TM_CLOSED' });
+    assert.equal((await reopened()).position, START);
+  });
+
+  it('never passes a window that was not delivered, whatever comes in whatever order', async () => {
+    const step = fc.record({
+      act: fc.constantFrom('issue', 'deliver', 'restart', 'fail-write'),
+      pick: fc.nat(15),
+      clock: fc.nat(900),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 60 }),
+        fc.integer({ min: 1, max: 16 }),
+        async (steps, inFlight) => {
+          store = new MemoryStore();
+          bookmark = await reopened();
+          await bookmark.start(START);
+          let horizon = START;
+          const delivered = new Set<number>();
+          for (const { act, pick, clock } of steps) {
+            if (act === 'restart') bookmark = await reopened();
+            if (act === 'issue') {
+              horizon += clock;
+              await bookmark.issue(plan({ horizon, inFlight, longestSeconds: 300 }));
+            }
+            const window = bookmark.issued[pick % Math.max(1, bookmark.issued.length)];
+            if (window && act === 'deliver') {
+              for (let second = window.start; second < window.end; second++) {
+                assert(!delivered.has(second), 'nothing is delivered twice');
+                delivered.add(second);
+              }
+              await bookmark.commit(window);
+            }
+            if (window && act === 'fail-write') {
+              store.failing = true;
+              await assert.rejects(bookmark.commit(window));
+              store.failing = false;
+            }
+            const { position = NaN } = bookmark;
+            assert(bookmark.issued.length <= inFlight);
+            for (let second = START; second < position; second++)
+              assert(delivered.has(second), formatWindow({ start: START, end: position }).end_time);
+            assert.equal((await reopened()).position, position);
+          }
+        },
+      ),
+    );
+  });
+});

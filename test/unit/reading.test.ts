@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict';
+import sinon from 'sinon';
+import type { Batch, BatchSettings } from '../../lib/batch';
+import { TmError } from '../../lib/errors';
+import { readBatches } from '../../lib/reading';
+import { CopyTextParser } from '../../lib/source/copy-text';
+import type { ReadOptions, ReadingsQuery, Source } from '../../lib/source/source';
+import type { Window } from '../../lib/window';
+
+const START = Date.parse('2026-01-01T00:00:00Z') / 1000;
+const settings = {
+  window: { start: START, end: START + 100 },
+  timeZone: 'UTC',
+  timestampFormat: 'iso',
+  readingsPerBatch: 10,
+  nullValues: 'null',
+  maxBytes: 1_000_000,
+} as const;
+const query: ReadingsQuery = {
+  from: 'table',
+  table: 't',
+  sensorColumn: 's',
+  timestampColumn: 't',
+  valueColumn: 'v',
+  sensors: [],
+};
+
+/** A database of one hundred readings, one a second unless told otherwise, which may fail where it is told to. */
+class HundredReadings implements Source {
+  readonly id = 'hundred';
+  /** How many sensors, and so readings, there are at each second. */
+  sensors = 1;
+  value = (second: number): string => String(second);
+  readonly froms: (string | undefined)[] = [];
+  /** Fails a read after so many rows; each once. */
+  failures: { readonly afterRows: number; readonly error: Error }[] = [];
+
+  async read(
+    _query: ReadingsQuery,
+    window: Window,
+    { from, sink, drain, signal }: ReadOptions,
+  ): Promise<void> {
+    this.froms.push(from);
+    const failure = this.failures.shift();
+    const parser = new CopyTextParser(sink({ timestamp: 'instant', value: 'number' }));
+    let rows = 0;
+    for (let second = window.start; second < window.end; second++) {
+      signal.throwIfAborted();
+      const native = new Date(second * 1000).toISOString().replace('T', ' ').replace('.000Z', '+00');
+      if (from !== undefined && native < from) continue;
+      for (let sensor = 1; sensor <= this.sensors; sensor++) {
+        if (rows++ === failure?.afterRows) throw failure.error;
+        parser.push(Buffer.from(`${native}\tK10${sensor}\t${this.value(second)}\n`));
+        await drain();
+      }
+    }
+    parser.end();
+  }
+  clock(): Promise<number> {
+    return Promise.resolve(START);
+  }
+  identify(): Promise<never> {
+    return Promise.reject(new Error('not asked'));
+  }
+  oldest(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+describe('Reading a window', () => {
+  let source: HundredReadings;
+  let sent: { batch: Batch; count: number | undefined }[];
+  let room: () => Promise<void>;
+  const controller = (): AbortController => new AbortController();
+  const read = (signal = controller().signal, overrides: Partial<BatchSettings> = {}) =>
+    readBatches(
+      source,
+      query,
+      { ...settings, ...overrides },
+      {
+        room: () => room(),
+        send: (batch, count) => {
+          sent.push({ batch, count });
+        },
+      },
+      signal,
+    );
+  const bodies = (): string[] => sent.map(({ batch }) => batch.body.toString());
+
+  beforeEach(() => {
+    source = new HundredReadings();
+    sent = [];
+    room = () => Promise.resolve();
+  });
+  afterEach(() => {
+    sinon.restore();
+  });
+
+  it('gives its batches in order and says on the last how many there were', async () => {
+    const { batches } = await read();
+    assert.equal(batches, 10);
+    assert.deepEqual(
+      sent.map(({ count }) => count),
+      [...Array<undefined>(9).fill(undefined), 10],
+    );
+    assert.equal(sent[0]?.batch.start_time, '2026-01-01T00:00:00Z');
+    assert.equal(sent[9]?.batch.end_time, '2026-01-01T00:01:40Z');
+  });
+
+  it('waits for room before each batch', async () => {
+    let asked = 0;
+    room = () => {
+      assert.equal(asked++, sent.length);
+      return Promise.resolve();
+    };
+    await read();
+    assert.equal(asked, 10);
+  });
+
+  it('lets go of the database while the downstream is busy, and goes on where it stood', async () => {
+    await read();
+    const expected = bodies();
+    sent = [];
+    source.froms.length = 0;
+    const clock = sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    let free: () => void = () => undefined;
+    const busy = new Promise<void>((resolve) => {
+      free = resolve;
+    });
+    room = () => (sent.length === 3 ? busy : Promise.resolve());
+    const reading = read();
+    await clock.tickAsync(9_999);
+    assert.equal(source.froms.length, 1);
+    await clock.tickAsync(1);
+    assert.equal(sent.length, 3);
+    free();
+    await clock.tickAsync(1);
+    await reading;
+    assert.equal(source.froms.length, 2);
+    assert.deepEqual(bodies(), expected);
+  });
+
+  it('goes on after a statement timeout where batches were made before it', async () => {
+    await read();
+    const expected = bodies();
+    sent = [];
+    const timeout = new TmError('TM_QUERY_TIMEOUT', 'too slow');
+    source.failures = [
+      { afterRows: 35, error: timeout },
+      { afterRows: 25, error: timeout },
+    ];
+    await read();
+    assert.deepEqual(bodies(), expected);
+  });
+
+  it('sends no piece of a crowded timestamp twice when it goes on behind it', async () => {
+    source.sensors = 5;
+    const pieces = { maxBytes: 120 };
+    await read(undefined, pieces);
+    const expected = bodies();
+    assert(expected.length > 200, `${expected.length} pieces`);
+    sent = [];
+    source.failures = [{ afterRows: 52, error: new TmError('TM_QUERY_TIMEOUT', 'too slow') }];
+    await read(undefined, pieces);
+    assert.deepEqual(bodies(), expected);
+    assert.equal(sent.at(-1)?.count, expected.length);
+  });
+
+  it('counts what was not posted as it stood once, however often the read is taken up again', async () => {
+    source.value = (second) => (second % 2 === 0 ? 'NaN' : '\\N');
+    const timeout = new TmError('TM_QUERY_TIMEOUT', 'too slow');
+    source.failures = [
+      { afterRows: 35, error: timeout },
+      { afterRows: 25, error: timeout },
+    ];
+    const { counts } = await read();
+    assert.equal(counts.nullValues, 50);
+    assert.equal(counts.notFinite, 50);
+  });
+
+  it('of an empty window is one batch, the first and the last', async () => {
+    source.sensors = 0;
+    assert.equal((await read()).batches, 1);
+    assert.equal(sent[0]?.count, 1);
+    assert.equal(
+      bodies()[0],
+      '{"start_time":"2026-01-01T00:00:00Z","end_time":"2026-01-01T00:01:40Z","data":{}}',
+    );
+  });
+
+  it('fails with a statement timeout that came before the first batch', async () => {
+    source.failures = [{ afterRows: 5, error: new TmError('TM_QUERY_TIMEOUT', 'too slow') }];
+    await assert.rejects(read(), { code: 'TM_QUERY_TIMEOUT' });
+  });
+
+  it('fails with anything else, and sends nothing that would look like the end', async () => {
+    source.failures = [{ afterRows: 55, error: new TmError('TM_DATABASE_UNREACHABLE', 'gone') }];
+    await assert.rejects(read(), { code: 'TM_DATABASE_UNREACHABLE' });
+    assert(sent.every(({ count }) => count === undefined));
+  });
+
+  it('ends with the signal’s reason, while it waits for room too', async () => {
+    const aborting = controller();
+    room = () => {
+      aborting.abort(new TmError('TM_CANCELLED', 'enough'));
+      return Promise.resolve();
+    };
+    await assert.rejects(read(aborting.signal), { code: 'TM_CANCELLED' });
+    assert.equal(sent.length, 0);
+  });
+});

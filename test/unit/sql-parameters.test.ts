@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { parameterNames, replaceParameters } from '../../lib/source/sql-parameters';
+
+const replaced = (sql: string): string => replaceParameters(sql, (name) => `<${name}>`);
+
+describe('Parameters in the user’s own SQL', () => {
+  it('are replaced wherever they stand in plain SQL', () => {
+    assert.equal(replaced('a >= :start_time AND a<:end_time'), 'a >= <start_time> AND a<<end_time>');
+    assert.equal(
+      replaced('f(:start_time::timestamptz, (:end_time))'),
+      'f(<start_time>::timestamptz, (<end_time>))',
+    );
+    assert.deepEqual(parameterNames(':b :a :b'), ['b', 'a']);
+  });
+
+  for (const sql of [
+    "':start_time'",
+    "'it''s :start_time'",
+    "E'a\\':start_time'",
+    '":start_time"',
+    '"a"":start_time"',
+    '`:start_time`',
+    '-- :start_time',
+    '/* :start_time */',
+    '/* /* */ :start_time */',
+    '$$ :start_time $$',
+    "$tag$ ' :start_time $tag$",
+    'a::start_time',
+    "'unfinished :start_time",
+    '/* unfinished :start_time',
+  ]) {
+    it(`are left alone in ${sql}`, () => {
+      assert.equal(replaced(sql), sql);
+    });
+  }
+
+  it('are found behind strings, comments and casts', () => {
+    for (const before of [
+      "'x'",
+      "'it''s'",
+      '"q"',
+      '-- c\n',
+      '/* c /* n */ */',
+      '$$x$$',
+      'a::int',
+      "E'\\''",
+    ]) {
+      assert.equal(replaced(`${before} :start_time`), `${before} <start_time>`, before);
+    }
+  });
+});
