@@ -10,7 +10,7 @@ const inDatabase = (setting: (name: string) => unknown): boolean => setting('sta
 
 RED.nodes.registerType('tm-config', {
   category: 'config',
-  color: '#8DB9C0',
+  color: '#62B6A8',
   icon: 'tm-config.svg',
   defaults: {
     name: { value: '' },

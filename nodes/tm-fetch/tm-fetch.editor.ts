@@ -20,7 +20,7 @@ let sqlEditor: SqlEditor | undefined;
 
 RED.nodes.registerType('tm-fetch', {
   category: 'turbomechanica',
-  color: '#8DB9C0',
+  color: '#62B6A8',
   icon: 'tm-fetch.svg',
   inputs: 1,
   outputs: 1,
