@@ -1,22 +1,23 @@
 /**
- * PostgreSQL's COPY text format (rows of timestamp, sensor, value) to a sink, without making strings: fields end
- * in a tab, rows in a newline, `\N` is NULL, and only a row with a backslash needs a second look.
+ * PostgreSQL's COPY text format to a sink, without making strings: fields end in a tab, rows in a newline, `\N`
+ * is NULL, and only a row with a backslash needs a second look.
  * Source: PostgreSQL documentation, COPY, "File Formats: Text Format".
  */
 import { TmError } from '../errors';
-import type { ReadingSink } from './columns';
+import type { RowSink } from './rows';
 
 const TAB = 9;
 const NEWLINE = 10;
 const BACKSLASH = 92;
 const NULL_LETTER = 78;
-const EMPTY = Buffer.alloc(0);
 const ESCAPES: Readonly<Record<string, number>> = { b: 8, f: 12, n: 10, r: 13, t: 9, v: 11 };
 
 export class CopyTextParser {
   #rest = Buffer.alloc(0);
+  #starts = new Int32Array(16);
+  #ends = new Int32Array(16);
 
-  constructor(readonly sink: ReadingSink) {}
+  constructor(readonly sink: RowSink) {}
 
   push(chunk: Buffer): void {
     let start = 0;
@@ -46,59 +47,72 @@ export class CopyTextParser {
   /** @returns where the last complete row ended */
   #rows(chunk: Buffer, from: number): number {
     const { length } = chunk;
+    let starts = this.#starts;
+    let ends = this.#ends;
     let rowStart = from;
-    let firstTab = -1;
-    let secondTab = -1;
+    let field = 0;
     let escaped = false;
+    starts[0] = from;
     for (let at = from; at < length; at++) {
       const byte = chunk[at] ?? 0;
       if (byte > BACKSLASH) continue;
       if (byte === TAB) {
-        if (firstTab < 0) firstTab = at;
-        else secondTab = at;
+        ends[field++] = at;
+        if (field === starts.length) {
+          this.#widen();
+          starts = this.#starts;
+          ends = this.#ends;
+        }
+        starts[field] = at + 1;
       } else if (byte === BACKSLASH) {
         escaped = true;
       } else if (byte === NEWLINE) {
-        if (escaped) this.#escapedRow(chunk, rowStart, firstTab, secondTab, at);
-        else this.sink.add(chunk, rowStart, firstTab, firstTab + 1, secondTab, secondTab + 1, at);
+        ends[field] = at;
+        if (escaped) this.#escapedRow(chunk, rowStart, at, field);
+        else this.sink.row(chunk, starts, ends);
         rowStart = at + 1;
-        firstTab = secondTab = -1;
+        starts[0] = rowStart;
+        field = 0;
         escaped = false;
       }
     }
     return rowStart;
   }
 
-  #escapedRow(chunk: Buffer, start: number, firstTab: number, secondTab: number, end: number): void {
-    const timestamp = chunk.subarray(start, firstTab);
-    const sensor = unescapeField(chunk, firstTab + 1, secondTab);
-    const value = unescapeField(chunk, secondTab + 1, end);
-    const row = Buffer.concat([timestamp, sensor ?? EMPTY, value ?? EMPTY]);
-    const sensorEnd = timestamp.length + (sensor?.length ?? 0);
-    this.sink.add(
-      row,
-      0,
-      timestamp.length,
-      sensor === undefined ? -1 : timestamp.length,
-      sensorEnd,
-      value === undefined ? -1 : sensorEnd,
-      row.length,
-    );
+  #escapedRow(chunk: Buffer, rowStart: number, rowEnd: number, lastField: number): void {
+    const plain = Buffer.allocUnsafe(rowEnd - rowStart);
+    let to = 0;
+    for (let field = 0; field <= lastField; field++) {
+      const start = this.#starts[field] ?? 0;
+      const end = this.#ends[field] ?? 0;
+      const isNull = end - start === 2 && chunk[start] === BACKSLASH && chunk[start + 1] === NULL_LETTER;
+      this.#starts[field] = isNull ? -1 : to;
+      if (!isNull) to = unescapeField(chunk, start, end, plain, to);
+      this.#ends[field] = to;
+    }
+    this.sink.row(plain, this.#starts, this.#ends);
+  }
+
+  #widen(): void {
+    const starts = new Int32Array(this.#starts.length * 2);
+    const ends = new Int32Array(this.#ends.length * 2);
+    starts.set(this.#starts);
+    ends.set(this.#ends);
+    this.#starts = starts;
+    this.#ends = ends;
   }
 }
 
-/** @returns undefined for NULL */
-function unescapeField(chunk: Buffer, start: number, end: number): Buffer | undefined {
-  if (end - start === 2 && chunk[start] === BACKSLASH && chunk[start + 1] === NULL_LETTER) return undefined;
-  const plain = Buffer.allocUnsafe(end - start);
-  let to = 0;
-  for (let at = start; at < end; at++) {
-    let byte = chunk[at] ?? 0;
+/** @returns where the field ended in `plain` */
+function unescapeField(chunk: Buffer, start: number, end: number, plain: Buffer, at: number): number {
+  let to = at;
+  for (let from = start; from < end; from++) {
+    let byte = chunk[from] ?? 0;
     if (byte === BACKSLASH) {
-      byte = chunk[++at] ?? BACKSLASH;
+      byte = chunk[++from] ?? BACKSLASH;
       byte = ESCAPES[String.fromCharCode(byte)] ?? byte;
     }
     plain[to++] = byte;
   }
-  return plain.subarray(0, to);
+  return to;
 }

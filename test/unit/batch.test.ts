@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { BatchBuilder, type Batch, type BatchSettings } from '../../lib/batch';
-import type { ReadingColumns, ValueKind } from '../../lib/source/columns';
+import type { ValueKind } from '../../lib/source/columns';
 import { CopyTextParser } from '../../lib/source/copy-text';
+import { longPlan } from '../support/reading-plan';
 
 /** A row as the database holds it; `second` orders it, the micros make its timestamp. */
 interface Row {
@@ -21,7 +22,6 @@ const settings = (overrides: Partial<BatchSettings> = {}): BatchSettings => ({
   maxBytes: 5_000_000,
   ...overrides,
 });
-const columns = (value: ValueKind): ReadingColumns => ({ timestamp: 'instant', value });
 
 const stamp = (second: number): string => new Date((START + second) * 1000).toISOString().slice(0, 19);
 const native = (second: number): string => `${stamp(second).replace('T', ' ')}.25+00`;
@@ -60,7 +60,7 @@ function build(
   overrides?: Partial<BatchSettings>,
   from?: string,
 ): Batch[] {
-  const builder = new BatchBuilder(settings(overrides), columns(kind), from);
+  const builder = new BatchBuilder(settings(overrides), longPlan(kind), from);
   const parser = new CopyTextParser(builder);
   const text = copyText(rows);
   const batches: Batch[] = [];
@@ -139,6 +139,32 @@ const kinds: Record<ValueKind, { values: fc.Arbitrary<string>; json: (value: str
     json: (text) => (sameAsDouble(text) ? text : `"${text}"`),
   },
   boolean: { values: fc.constantFrom('t', 'f'), json: (text) => (text === 't' ? '1' : '0') },
+  mixed: {
+    values: fc.oneof(
+      doubles,
+      fc.constantFrom(
+        'Bad',
+        'I/O Timeout',
+        '',
+        ' 1',
+        '1 ',
+        '0x10',
+        '1e',
+        '-',
+        '.',
+        '1-2',
+        '1.2.3',
+        '1e5e5',
+        '2026-01-31',
+      ),
+      fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String),
+    ),
+    json: (text) => {
+      if (/^(NaN|-?Infinity)$/.test(text)) return 'null';
+      if (/^-?\d+$/.test(text)) return Number.isSafeInteger(Number(text)) ? text : `"${text}"`;
+      return /^-?\d+(\.\d+)?(e[+-]?\d+)?$/.test(text) ? text : JSON.stringify(text);
+    },
+  },
   text: {
     values: fc.string({ unit: 'grapheme' }).filter((text) => !text.includes('\0')),
     json: (text) => JSON.stringify(text),
@@ -222,7 +248,7 @@ describe('Batches of readings', () => {
           for (const [index, { resumeAt }] of batches.entries()) {
             if (resumeAt === undefined) continue;
             const rest = rows.filter(({ second }) => native(second) >= resumeAt);
-            const builder = new BatchBuilder(settings({ readingsPerBatch }), columns('number'), resumeAt);
+            const builder = new BatchBuilder(settings({ readingsPerBatch }), longPlan('number'), resumeAt);
             new CopyTextParser(builder).push(copyText(rest));
             const again = builder.end().map(({ body }) => body.toString());
             assert.deepEqual(
@@ -369,7 +395,7 @@ describe('Batches of readings', () => {
   });
 
   it('have no readings without a sensor, and count them', () => {
-    const builder = new BatchBuilder(settings(), columns('number'));
+    const builder = new BatchBuilder(settings(), longPlan('number'));
     const parser = new CopyTextParser(builder);
     parser.push(Buffer.from(`${native(1)}\t\\N\t1\n${native(1)}\t\t2\n${native(2)}\t\\N\t\\N\n`));
     const [batch] = builder.end();
@@ -389,7 +415,7 @@ describe('Batches of readings', () => {
   });
 
   it('a result that ends inside a row was cut off', () => {
-    const parser = new CopyTextParser(new BatchBuilder(settings(), columns('number')));
+    const parser = new CopyTextParser(new BatchBuilder(settings(), longPlan('number')));
     parser.push(copyText([{ second: 1, sensor: 'a', value: '1' }]).subarray(0, -3));
     assert.throws(
       () => {

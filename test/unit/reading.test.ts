@@ -4,8 +4,9 @@ import type { Batch, BatchSettings } from '../../lib/batch';
 import { TmError } from '../../lib/errors';
 import { readBatches } from '../../lib/reading';
 import { CopyTextParser } from '../../lib/source/copy-text';
-import type { ReadOptions, ReadingsQuery, Source } from '../../lib/source/source';
+import type { ReadOptions, ReadingsQuery, Source, TableInfo } from '../../lib/source/source';
 import type { Window } from '../../lib/window';
+import { longPlan } from '../support/reading-plan';
 
 const START = Date.parse('2026-01-01T00:00:00Z') / 1000;
 const settings = {
@@ -42,7 +43,7 @@ class HundredReadings implements Source {
   ): Promise<void> {
     this.froms.push(from);
     const failure = this.failures.shift();
-    const parser = new CopyTextParser(sink({ timestamp: 'instant', value: 'number' }));
+    const parser = new CopyTextParser(sink(longPlan('number')));
     let rows = 0;
     for (let second = window.start; second < window.end; second++) {
       signal.throwIfAborted();
@@ -64,6 +65,18 @@ class HundredReadings implements Source {
   }
   oldest(): Promise<undefined> {
     return Promise.resolve(undefined);
+  }
+  newest(): Promise<void> {
+    return Promise.resolve();
+  }
+  tables(): Promise<never[]> {
+    return Promise.resolve([]);
+  }
+  table(): Promise<TableInfo> {
+    return Promise.resolve({ columns: [], indexes: [] });
+  }
+  createIndexSql(): string {
+    return '';
   }
   close(): Promise<void> {
     return Promise.resolve();
