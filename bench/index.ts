@@ -10,7 +10,8 @@ async function main(): Promise<void> {
     return;
   }
   const measurement = MEASUREMENTS[name];
-  if (!measurement) throw new Error(`No measurement "${name}". There are: ${Object.keys(MEASUREMENTS).join(', ')}.`);
+  if (!measurement)
+    throw new Error(`No measurement "${name}". There are: ${Object.keys(MEASUREMENTS).join(', ')}.`);
   await measurement(...args.map(Number));
 }
 

@@ -16,7 +16,11 @@ const MOST_OF_USER_FLOW = 2_000_000;
 export async function throughput(wanted = 1_000_000, repeats = 5): Promise<void> {
   const database = await BenchDatabase.open();
   const sink = await Sink.start();
-  const readings = await database.fill({ table: 'readings', sensors: Math.ceil(wanted / SECONDS), seconds: SECONDS });
+  const readings = await database.fill({
+    table: 'readings',
+    sensors: Math.ceil(wanted / SECONDS),
+    seconds: SECONDS,
+  });
   const open = (flow: ReturnType<typeof connectorFlow>): Promise<MeasuredNodeRed> =>
     MeasuredNodeRed.start({ databaseUrl: database.url, endpointUrl: sink.url, flow });
   const connector = await open(connectorFlow('readings', startAt(readings.end)));
@@ -25,7 +29,8 @@ export async function throughput(wanted = 1_000_000, repeats = 5): Promise<void>
 
   const ways: Record<string, () => Promise<Run>> = {
     ...(hasProgram('psql', '--version') && {
-      '`psql COPY … ORDER BY` to /dev/null: the same rows in the same order': () => psqlCopy(database, readings, ' ORDER BY timestamp'),
+      '`psql COPY … ORDER BY` to /dev/null: the same rows in the same order': () =>
+        psqlCopy(database, readings, ' ORDER BY timestamp'),
       '`psql COPY` to /dev/null without order': () => psqlCopy(database, readings, ''),
     }),
     'the connector, endpoint without compression': async () => {
@@ -59,7 +64,16 @@ export async function throughput(wanted = 1_000_000, repeats = 5): Promise<void>
     `throughput-${readings.rows}`,
     {
       title: `${readings.rows.toLocaleString('en-US')} readings in one window`,
-      columns: ['way', 'rows/s', 'slowest to fastest', 'of the first', 'CPU s', 'MB above idle', 'loop p99 ms', 'loop longest ms'],
+      columns: [
+        'way',
+        'rows/s',
+        'slowest to fastest',
+        'of the first',
+        'CPU s',
+        'MB above idle',
+        'loop p99 ms',
+        'loop longest ms',
+      ],
       rows: [...runs].map(([way, each]) => row(way, each, readings.rows, limitMs)),
       notes: [
         `Median of ${repeats} interleaved runs; ${Math.ceil(wanted / SECONDS)} sensors at 1 Hz for ${SECONDS} s, seed ${SEED}. CPU, memory and event loop are those of the Node-RED process.`,

@@ -39,7 +39,12 @@ export class MeasuredNodeRed {
     nodeRed.process.setMaxListeners(0);
   }
 
-  static async start({ databaseUrl, endpointUrl, flow, nodeOptions = '' }: MeasuredOptions): Promise<MeasuredNodeRed> {
+  static async start({
+    databaseUrl,
+    endpointUrl,
+    flow,
+    nodeOptions = '',
+  }: MeasuredOptions): Promise<MeasuredNodeRed> {
     const directory = await mkdtemp(join(tmpdir(), 'tm-bench-'));
     const userDirectory = join(directory, 'node-red');
     await mkdir(join(userDirectory, 'nodes'), { recursive: true });
@@ -69,8 +74,7 @@ export class MeasuredNodeRed {
   /** The next of the marks for which `wanted` holds. */
   mark(name: string, wanted: (mark: Mark) => boolean = () => true): Promise<Mark> {
     return this.#next(
-      (message): message is Mark =>
-        'mark' in message && message.mark === name && wanted(message as Mark),
+      (message): message is Mark => 'mark' in message && message.mark === name && wanted(message as Mark),
     );
   }
 

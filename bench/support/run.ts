@@ -28,11 +28,7 @@ export async function psqlCopy(
 }
 
 /** From the message that sets the bookmark to the window's start until the window is committed behind it. */
-export async function connectorRun(
-  nodeRed: MeasuredNodeRed,
-  sink: Sink,
-  readings: Readings,
-): Promise<Run> {
+export async function connectorRun(nodeRed: MeasuredNodeRed, sink: Sink, readings: Readings): Promise<Run> {
   await sink.take();
   await nodeRed.reset();
   const begun = nodeRed.mark('begun');
@@ -55,7 +51,8 @@ export async function userFlowRun(nodeRed: MeasuredNodeRed, sink: Sink, readings
   const posted = nodeRed.mark('posted');
   await nodeRed.send('begun', { params: [isoTime(readings.start), isoTime(readings.end)] });
   const { at, message } = await posted;
-  if (message.statusCode !== 200) throw new Error(`The user's flow was answered with ${message.statusCode ?? 'nothing'}`);
+  if (message.statusCode !== 200)
+    throw new Error(`The user's flow was answered with ${message.statusCode ?? 'nothing'}`);
   const figures = await nodeRed.figures();
   await check(sink, readings, "the user's flow");
   return { ms: at - (await begun).at, figures, idleMB: nodeRed.idleMB };

@@ -19,7 +19,8 @@ const server = createServer((request, response) => {
   request.on('end', () => {
     count++;
     bytesOnWire += bytes;
-    if (bytesOnWire < KEPT_BYTES) posts.push({ gzip: request.headers['content-encoding'] === 'gzip', chunks });
+    if (bytesOnWire < KEPT_BYTES)
+      posts.push({ gzip: request.headers['content-encoding'] === 'gzip', chunks });
     const answer = () => {
       response.writeHead(200, {
         'content-type': 'application/json',

@@ -1,8 +1,8 @@
 /** PostgreSQL's own SQL, and its types by the ids of pg_type.dat, which are the same in all versions. */
-import { escapeIdentifier, escapeLiteral } from 'pg';
+import { escapeIdentifier } from 'pg';
 import type { ColumnInfo, ColumnKind } from './columns';
 import type { Dialect } from './dialect';
-import { bound, raw, sql, type Bound } from './sql-text';
+import { bound, raw, sql, textOf, type Bound, type Sql } from './sql-text';
 
 interface PostgresType {
   readonly name: string;
@@ -67,23 +67,26 @@ export const postgresDialect: Dialect = {
   limited: (fields, rest, count) => sql`SELECT ${fields} ${rest} LIMIT ${raw(String(count))}`,
 };
 
-/** A bound as a literal: COPY takes no parameters. Quoted by the driver. */
-export function literal({ as, value, column }: Bound): string {
-  if (typeof value !== 'string') {
-    const type = column ? arrayType(column).type : 'text';
-    return `${escapeLiteral(arrayText(value))}::${type}[]`;
-  }
-  const quoted = escapeLiteral(value);
+/** A statement for the driver: text with placeholders, and their values as text. */
+export function parameterised(statement: Sql): { text: string; values: string[] } {
+  return {
+    text: textOf(statement, (of, index) => `$${index + 1}${cast(of)}`),
+    values: statement.bounds.map(({ value }) => (typeof value === 'string' ? value : arrayText(value))),
+  };
+}
+
+/** In the user's own SQL there is none: a parameter becomes whatever type the column or function there has. */
+function cast({ as, value, column }: Bound): string {
+  if (typeof value !== 'string') return `::${column ? arrayType(column).type : 'text'}[]`;
   switch (as) {
     case 'instant':
-      // Untyped in the user's own SQL: it becomes whatever type the column or function there has.
-      return column ? `${quoted}::timestamptz` : quoted;
+      return column ? '::timestamptz' : '';
     case 'naive':
-      return column ? `${quoted}::timestamp` : quoted;
+      return column ? '::timestamp' : '';
     case 'number':
-      return `${quoted}::${column ? numberType(column, value) : 'bigint'}`;
+      return `::${column ? numberType(column, value) : 'bigint'}`;
     default:
-      return column ? `${quoted}::text` : quoted;
+      return column ? '::text' : '';
   }
 }
 

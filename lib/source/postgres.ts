@@ -1,24 +1,20 @@
 /**
- * PostgreSQL (and TimescaleDB): rows by COPY, as fast as the server hands them out. The session is read-only,
+ * PostgreSQL (and TimescaleDB): rows in place, as fast as the server hands them out. The session is read-only,
  * bounded by a statement timeout, and pins every setting that shapes text.
  */
-import { setImmediate } from 'node:timers/promises';
 import knex, { type Knex } from 'knex';
 import { Client, type ClientConfig } from 'pg';
-import { to as copyTo } from 'pg-copy-streams';
 import { orAborted } from '../signals';
 import type { ColumnInfo } from './columns';
-import { CopyTextParser } from './copy-text';
 import type { Cells, Engine, StreamOptions } from './engine';
 import { postgresTable, postgresTables } from './postgres-catalog';
-import { literal, postgresColumn, postgresDialect } from './postgres-dialect';
+import { parameterised, postgresColumn, postgresDialect } from './postgres-dialect';
 import { postgresError } from './postgres-error';
+import { readRows } from './postgres-rows';
 import type { EngineSettings } from './engine-settings';
 import type { TableInfo } from './source';
-import { textOf, type Sql } from './sql-text';
+import type { Sql } from './sql-text';
 
-/** How much is parsed before other work in the process gets its turn: some milliseconds' worth. */
-const BYTES_PER_TURN = 128 * 1024;
 const CONNECT_TIMEOUT_MS = 10_000;
 const CANCEL_TIMEOUT_MS = 2_000;
 
@@ -84,24 +80,12 @@ export class PostgresEngine implements Engine {
 
   stream(statement: Sql, { sink, drain, signal }: StreamOptions): Promise<void> {
     return this.#withClient(signal, async (client) => {
-      const parser = new CopyTextParser(sink);
-      const copy = `COPY (${textOf(statement, literal)}) TO STDOUT`;
-      const stream = client.query(copyTo(copy, { highWaterMark: BYTES_PER_TURN }));
-      // Told of the connection's end once more after its iteration is over.
-      stream.on('error', silent);
+      const wait = (): Promise<void> | undefined => {
+        const busy = drain();
+        return busy && orAborted(busy, signal);
+      };
       try {
-        let bytes = 0;
-        for await (const chunk of stream as AsyncIterable<Buffer>) {
-          parser.push(chunk);
-          const busy = drain();
-          if (busy) await orAborted(busy, signal);
-          bytes += chunk.length;
-          if (bytes >= BYTES_PER_TURN) {
-            bytes = 0;
-            await setImmediate();
-          }
-        }
-        parser.end();
+        await readRows(client, parameterised(statement), { columns: () => sink, drain: wait });
       } catch (error) {
         // Left in mid-result for our own reasons: the connection cannot be used again.
         if (!isDatabaseError(error)) this.#abandon(client);
@@ -177,7 +161,7 @@ async function queryTexts(
   statement: Sql,
 ): Promise<{ rows: Cells[]; fields: readonly { name: string; dataTypeID: number }[] }> {
   return await client.query<(string | null)[]>({
-    text: textOf(statement, literal),
+    ...parameterised(statement),
     rowMode: 'array',
     types: { getTypeParser: () => (text: string) => text },
   });
