@@ -14,6 +14,9 @@ import { tableParts } from './table-name';
 /** More patterns than these are cheaper to compare once a sensor than once a row. */
 const MOST_PATTERNS = 20;
 
+/** Of an identifier, in every engine. */
+const LONGEST_NAME = 60;
+
 /** What `:start_time` and `:end_time` of the user's own SQL stand for. */
 export interface Edges {
   readonly start: Bound;
@@ -70,7 +73,8 @@ export class Statements {
   }
 
   createIndex(table: string, column: string): string {
-    return `CREATE INDEX ON ${this.#quoted(table)} (${this.dialect.quote(column)})`;
+    const name = `${tableParts(table).at(-1) ?? ''}_${column}`.slice(0, LONGEST_NAME);
+    return `CREATE INDEX ${this.dialect.quote(name)} ON ${this.#quoted(table)} (${this.dialect.quote(column)})`;
   }
 
   #fields(roles: Roles): Sql {
