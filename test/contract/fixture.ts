@@ -24,17 +24,17 @@ export interface EngineFixture {
   readonly sensors: readonly { readonly type: string; readonly text: string; readonly posted?: string }[];
   /** Address and all else of the database; only inside tests and hooks. */
   settings(): EngineSettings;
-  quote(name: string): string;
+  readonly quote: (name: string) => string;
   /** Runs SQL as an administrator. */
-  execute(statement: string): Promise<void>;
+  readonly execute: (statement: string) => Promise<void>;
   /** A literal of the engine for a text; numbers are given as text too where the engine converts them. */
-  literal(text: string): string;
+  readonly literal: (text: string) => string;
   /** SELECT of so many rows: columns sensor ('a'), ts (naive or instant, 10 ms apart from 2026-01-01 on), value. */
-  manyRows(count: number): string;
+  readonly manyRows: (count: number) => string;
   /** The user's own SQL that takes longer than a second to give its first row, unless it is cancelled. */
   readonly slowSql: string | undefined;
   /** How many statements of the connector the server is working at. */
-  busy(): Promise<number>;
+  readonly busy: () => Promise<number>;
   /** Ends every connection of the connector; undefined where there are none. */
   readonly cut: (() => Promise<void>) | undefined;
   /** Settings with which no server answers, and with which it refuses; undefined where there is no server. */
