@@ -2,6 +2,7 @@
  * What each engine does in its own way: sessions, running a statement, streaming rows, cancelling, its catalog.
  * Everything else of a {@link Source} is shared.
  */
+import { TmError } from '../errors';
 import type { ColumnInfo } from './columns';
 import type { Dialect } from './dialect';
 import type { RowSink } from './rows';
@@ -32,7 +33,25 @@ export interface Engine {
 }
 
 export interface StreamOptions {
+  /** What the fields were when the statement was made: see {@link checkColumns}. */
+  readonly columns: readonly ColumnInfo[];
   readonly sink: RowSink;
   readonly drain: () => Promise<void> | undefined;
   readonly signal: AbortSignal;
+}
+
+/**
+ * For an engine that says what the columns of a result are before its rows.
+ * @throws TmError TM_QUERY_COLUMNS where they are others than the statement was made for
+ */
+export function checkColumns(made: readonly ColumnInfo[], given: readonly ColumnInfo[]): void {
+  const other = given.find(({ kind, padded }, index) => {
+    const column = made[index];
+    return column?.kind !== kind || column.padded !== padded;
+  });
+  if (!other) return;
+  throw new TmError(
+    'TM_QUERY_COLUMNS',
+    `The column ${JSON.stringify(other.name)} was altered to ${other.type} while it was read. The window is read again.`,
+  );
 }

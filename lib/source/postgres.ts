@@ -6,7 +6,7 @@ import knex, { type Knex } from 'knex';
 import { Client, type ClientConfig } from 'pg';
 import { orAborted } from '../signals';
 import type { ColumnInfo } from './columns';
-import type { Cells, Engine, StreamOptions } from './engine';
+import { checkColumns, type Cells, type Engine, type StreamOptions } from './engine';
 import { postgresTable, postgresTables } from './postgres-catalog';
 import { parameterised, postgresColumn, postgresDialect } from './postgres-dialect';
 import { postgresError } from './postgres-error';
@@ -74,18 +74,24 @@ export class PostgresEngine implements Engine {
   describe(statement: Sql, signal: AbortSignal): Promise<ColumnInfo[]> {
     return this.#withClient(signal, async (client) => {
       const { fields } = await queryTexts(client, statement);
-      return fields.map(({ name, dataTypeID }) => postgresColumn(name, dataTypeID));
+      return columnsOf(fields);
     });
   }
 
-  stream(statement: Sql, { sink, drain, signal }: StreamOptions): Promise<void> {
+  stream(statement: Sql, { columns, sink, drain, signal }: StreamOptions): Promise<void> {
     return this.#withClient(signal, async (client) => {
       const wait = (): Promise<void> | undefined => {
         const busy = drain();
         return busy && orAborted(busy, signal);
       };
       try {
-        await readRows(client, parameterised(statement), { columns: () => sink, drain: wait });
+        await readRows(client, parameterised(statement), {
+          columns: (fields) => {
+            checkColumns(columns, columnsOf(fields));
+            return sink;
+          },
+          drain: wait,
+        });
       } catch (error) {
         // Left in mid-result for our own reasons: the connection cannot be used again.
         if (!isDatabaseError(error)) this.#abandon(client);
@@ -153,6 +159,10 @@ export class PostgresEngine implements Engine {
     })().finally(() => this.#cancelling.delete(cancelling));
     this.#cancelling.add(cancelling);
   }
+}
+
+function columnsOf(fields: readonly { name: string; dataTypeID: number }[]): ColumnInfo[] {
+  return fields.map(({ name, dataTypeID }) => postgresColumn(name, dataTypeID));
 }
 
 /** Every cell as the text that the server sent; the driver would make dates and numbers of them. */

@@ -37,6 +37,7 @@ export interface Source {
   /**
    * Streams the window's rows in order of time into a sink made for their plan, awaiting `drain` after each
    * chunk. Resolves only when the database itself said that the result is complete.
+   * @param window what `:start_time` and `:end_time` of the user's own SQL say too
    * @throws TmError TM_DATABASE_UNREACHABLE, TM_DATABASE_REFUSED, TM_QUERY_FAILED, TM_QUERY_TIMEOUT,
    *   TM_QUERY_COLUMNS; what `drain` throws; the signal's reason
    */
@@ -54,10 +55,11 @@ export interface Source {
 }
 
 export interface ReadOptions {
-  /** The native text of a timestamp: rows before it are left out (resuming a read). */
+  /**
+   * The native text of a timestamp: rows before it are left out as well (resuming a read). It may lie before the
+   * window, in it or behind it.
+   */
   readonly from?: string | undefined;
-  /** Ends the read before the window does. */
-  readonly until?: EpochSeconds | undefined;
   readonly signal: AbortSignal;
   readonly sink: (plan: ReadingPlan) => RowSink;
   readonly drain: () => Promise<void> | undefined;

@@ -1,4 +1,5 @@
 /** A {@link Source} on any engine: plans queries, puts reads in turn, and tells the engine's errors from others. */
+import { isDeepStrictEqual } from 'node:util';
 import { TmError } from '../errors';
 import { withSignals } from '../signals';
 import { Turns } from '../turns';
@@ -6,7 +7,7 @@ import type { EpochSeconds, Window } from '../window';
 import { CellRows } from './cells';
 import { isNumeric, type ColumnInfo, type TimeColumn } from './columns';
 import type { Engine } from './engine';
-import { planOf, rolesOf, type ReadingPlan, type Roles } from './plan';
+import { planOf, rolesOf, selectedColumns, type ReadingPlan, type Roles } from './plan';
 import type { ReadingsQuery } from './query';
 import type { ReadOptions, Source, SourceIdentity, TableInfo } from './source';
 import type { Sql } from './sql-text';
@@ -16,6 +17,7 @@ import { edgeBound, instantOf, nativeBound, needsNewest, timeColumn } from './ti
 
 /** A query whose columns are known. */
 interface Planned extends PlannedQuery {
+  readonly columns: readonly ColumnInfo[];
   readonly plan: ReadingPlan;
   /** There is no row to tell what the column of time holds: nothing to be read either. */
   readonly empty: boolean;
@@ -79,15 +81,16 @@ export class SqlSource implements Source {
       const { plan, roles, order, empty } = planned;
       const sink = options.sink(plan);
       if (empty) return;
-      const edges = this.#edges({ start: window.start, end: options.until ?? window.end }, order, roles);
+      const edges = this.#edges(window, order, roles);
       const from = options.from === undefined ? undefined : nativeBound(options.from, order, roles.order);
-      try {
-        const drain = marked(options.drain);
-        await this.#engine.stream(this.#statements.window(planned, edges, from), { sink, drain, signal });
-      } catch (error) {
-        this.#plans.delete(query);
-        throw error;
-      }
+      const drain = marked(options.drain);
+      const columns = selectedColumns(roles);
+      await this.#engine.stream(this.#statements.window(planned, edges, from), {
+        columns,
+        sink,
+        drain,
+        signal,
+      });
     });
   }
 
@@ -126,18 +129,18 @@ export class SqlSource implements Source {
     await this.#engine.close();
   }
 
-  /** What the query's columns are; asked once, and again after a failure, for a table may be altered. */
+  /** What the query's columns are is asked each time, for a table may be altered; what they mean is kept. */
   async #plan(query: ReadingsQuery, signal: AbortSignal): Promise<Planned> {
-    const known = this.#plans.get(query);
-    if (known) return known;
     const columns = await this.#engine.describe(this.#statements.describe(query, NO_ROWS), signal);
+    const known = this.#plans.get(query);
+    if (known && isDeepStrictEqual(columns, known.columns)) return known;
     const roles = rolesOf(query, columns);
     const order = await this.#time(query, roles.order, signal);
     const timestamp =
       roles.timestamp === roles.order ? order : await this.#postedTime(query, roles.timestamp, signal);
     const times = { order: order ?? { kind: 'naive' }, timestamp: timestamp ?? { kind: 'naive' } } as const;
     const plan = planOf(query, roles, times);
-    const planned = { query, roles, plan, order: times.order, empty: order === undefined };
+    const planned = { query, columns, roles, plan, order: times.order, empty: order === undefined };
     if (order && timestamp) this.#plans.set(query, planned);
     return planned;
   }

@@ -38,16 +38,16 @@ export class Statements {
     return sql`SELECT ${join(columns, ', ')} FROM ${this.#from(query, edges)} WHERE 1 = 0`;
   }
 
-  /** The rows from one bound of the order to before the other, in order. */
-  window({ query, roles, order }: PlannedQuery, edges: Edges, from: Bound = edges.start): Sql {
+  /** The rows between the edges, and at or behind `from`, in order. */
+  window({ query, roles, order }: PlannedQuery, edges: Edges, from?: Bound): Sql {
     const column = this.#column(roles.order.name);
-    const binary = order.kind === 'text' ? this.dialect.binary(column) : column;
     const inOrder = this.#inOrder(roles, order);
-    // Of texts a bound is the beginning of those at its time; behind it they are compared without their offset.
-    const lower = order.kind === 'text' && from !== edges.start ? inOrder : binary;
+    // An edge is the beginning of the texts at its time; a row's own text is compared as rows are ordered.
+    const compared = order.kind === 'text' ? this.dialect.binary(column) : column;
     const conditions = [
-      sql`${lower} >= ${bound(from)}`,
-      sql`${binary} < ${bound(edges.end)}`,
+      sql`${compared} >= ${bound(edges.start)}`,
+      ...(from ? [sql`${inOrder} >= ${bound(from)}`] : []),
+      sql`${compared} < ${bound(edges.end)}`,
       ...this.#filters(query, roles),
     ];
     return sql`SELECT ${this.#fields(roles)} FROM ${this.#from(query, edges)} WHERE ${join(conditions, ' AND ')} ORDER BY ${inOrder}`;

@@ -1,5 +1,6 @@
 /** TRAPS 1, 2, 4, 5, 6, 9: what is in a window, in which order, and with which digits. */
 import assert from 'node:assert/strict';
+import type { Window } from '../../lib/window';
 import { until } from '../support/until';
 import type { TimeType } from './fixture';
 import { longQuery, shortest, timeAt, valuesOf, windowOf, DAY, type Harness } from './harness';
@@ -115,24 +116,53 @@ export function windows(harness: Harness): void {
     }
   });
 
-  it('a read may end before its window does', async () => {
+  it('a read taken up again before, in, or behind its window is still of the window', async () => {
     await harness.readings([
       ['a', '2026-01-01T00:00:00Z', '1'],
-      ['a', '2026-01-01T12:00:00Z', '2'],
+      ['a', '2026-01-01T06:00:00Z', '2'],
+      ['a', '2026-01-01T12:00:00Z', '3'],
     ]);
-    const seen: string[] = [];
-    await harness.open().read(longQuery(), DAY, {
-      until: MORNING.end,
-      signal: new AbortController().signal,
-      drain: () => undefined,
-      sink: (plan) => ({
-        row: (bytes, starts, ends) => {
-          const field = plan.values[0]?.field ?? 0;
-          seen.push(bytes.toString('latin1', starts[field], ends[field]));
-        },
-      }),
-    });
-    assert.deepEqual(seen.map(Number), [1]);
+    const source = harness.open();
+    const natives: string[] = [];
+    const read = async (window: Window, from?: string): Promise<number[]> => {
+      const seen: number[] = [];
+      await source.read(longQuery(), window, {
+        from,
+        signal: new AbortController().signal,
+        drain: () => undefined,
+        sink: ({ order, values: [value] }) => ({
+          row: (bytes, starts, ends) => {
+            const text = (field = 0): string => bytes.toString('latin1', starts[field], ends[field]);
+            if (from === undefined) natives.push(text(order.field));
+            seen.push(Number(text(value?.field)));
+          },
+        }),
+      });
+      return seen;
+    };
+    assert.deepEqual(await read(DAY), [1, 2, 3]);
+    const [first, second, third] = natives;
+    assert.deepEqual(await read(MORNING, first), [1, 2]);
+    assert.deepEqual(await read(MORNING, second), [2]);
+    assert.deepEqual(await read(MORNING, third), []);
+    assert.deepEqual(await read(EVENING, first), [3]);
+  });
+
+  it('a column that is altered between windows is read as what it is then', async () => {
+    const source = harness.open();
+    const query = longQuery();
+    const at = harness.time.write(timeAt('2026-01-01T00:00:00Z', 'UTC'));
+    for (const [type, value, posted] of [
+      [fixture.types.integer, '7', 7],
+      [fixture.types.varchar(20), '7', '7'],
+      [fixture.types.varchar(20), 'Bad', 'Bad'],
+      [fixture.types.double, '7.5', 7.5],
+    ] as const) {
+      await harness.table({ sensor: fixture.types.varchar(20), ts: harness.time.type, value: type }, [
+        ['a', at, value],
+      ]);
+      assert.deepEqual(valuesOf((await harness.posted(query, DAY, { source })).a), [posted]);
+    }
   });
 }
 
