@@ -10,7 +10,7 @@ import { TmError } from '../../lib/errors';
 import type { Schedule } from '../../lib/schedule';
 import { configSettings, SettingsReader, type ConfigSettings, type RawSettings } from '../../lib/settings';
 import { addressId, parseDatabaseUrl } from '../../lib/database-url';
-import { PostgresSource } from '../../lib/source/postgres';
+import { openSource } from '../../lib/source/open';
 import type { ReadingsQuery, Source } from '../../lib/source/source';
 import { DatabaseStore } from '../../lib/state/database-store';
 import { FileStore } from '../../lib/state/file-store';
@@ -68,7 +68,7 @@ export class Connections {
 
   /** @throws TmError TM_SETTING_INVALID, TM_ENV_UNSET */
   source(): Source {
-    this.#source ??= new PostgresSource({
+    this.#source ??= openSource({
       address: parseDatabaseUrl(this.#credentials.required('databaseUrl', 'the URL of the database')),
       timeZone: this.settings.timeZone,
       statementTimeoutSeconds: this.settings.statementTimeoutSeconds,

@@ -1,9 +1,9 @@
 /** Reads a window from the database as a stream and emits it as batches, held back while the downstream is busy. */
 import type { NodeAPI, NodeMessageInFlow } from 'node-red';
-import type { Batch } from '../../lib/batch';
+import type { Batch, ReadingCounts } from '../../lib/batch';
 import { SHORT_REASONS, asTmError } from '../../lib/errors';
 import { readBatches } from '../../lib/reading';
-import { fetchSettings, type FetchSettings } from '../../lib/settings';
+import { fetchSettings, type FetchSettings } from '../../lib/fetch-settings';
 import { STALL_SAID_AFTER_SECONDS, transfers, type Sequence, type Transfer } from '../../lib/transfer';
 import { parseWindow } from '../../lib/window';
 import { idsOf } from '../shared/message';
@@ -92,14 +92,7 @@ export = function register(RED: NodeAPI): void {
         { room: () => roomSaying(reader, sequence), send: sendBatch },
         transfer.signal,
       );
-      if (summary.counts.notFinite > 0) {
-        reader.warn(
-          `${summary.counts.notFinite} values were NaN or infinite; JSON has no such numbers, they were sent as null.`,
-        );
-      }
-      if (summary.counts.withoutSensor > 0) {
-        reader.warn(`${summary.counts.withoutSensor} rows had no sensor (NULL); they were not sent.`);
-      }
+      warnOf(reader, summary.counts);
       reader.statusLine.show({ ...STATUS.read, text: `${readings.toLocaleString('en-US')} readings` });
     }
 
@@ -112,3 +105,20 @@ export = function register(RED: NodeAPI): void {
     }
   });
 };
+
+/** Once a window: what was not posted as it stands in the table. */
+function warnOf(node: ConnectorNode, counts: ReadingCounts): void {
+  const { notFinite, withoutSensor, withoutTimestamp, doubledHour } = counts;
+  if (notFinite > 0) {
+    node.warn(`${notFinite} values were NaN or infinite; JSON has no such numbers, they were sent as null.`);
+  }
+  if (withoutSensor > 0) node.warn(`${withoutSensor} rows had no sensor (NULL); they were not sent.`);
+  if (withoutTimestamp > 0) {
+    node.warn(`${withoutTimestamp} rows had no timestamp (NULL, or none of a calendar); they were not sent.`);
+  }
+  if (doubledHour > 0) {
+    node.warn(
+      `${doubledHour} readings are of an hour that the clocks of the time zone show twice; they were sent as of its first pass.`,
+    );
+  }
+}

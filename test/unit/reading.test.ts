@@ -3,9 +3,10 @@ import sinon from 'sinon';
 import type { Batch, BatchSettings } from '../../lib/batch';
 import { TmError } from '../../lib/errors';
 import { readBatches } from '../../lib/reading';
-import { CopyTextParser } from '../../lib/source/copy-text';
-import type { ReadOptions, ReadingsQuery, Source } from '../../lib/source/source';
+import { CellRows } from '../../lib/source/cells';
+import type { ReadOptions, ReadingsQuery, Source, TableInfo } from '../../lib/source/source';
 import type { Window } from '../../lib/window';
+import { longPlan } from '../support/reading-plan';
 
 const START = Date.parse('2026-01-01T00:00:00Z') / 1000;
 const settings = {
@@ -30,7 +31,7 @@ class HundredReadings implements Source {
   readonly id = 'hundred';
   /** How many sensors, and so readings, there are at each second. */
   sensors = 1;
-  value = (second: number): string => String(second);
+  value = (second: number): string | null => String(second);
   readonly froms: (string | undefined)[] = [];
   /** Fails a read after so many rows; each once. */
   failures: { readonly afterRows: number; readonly error: Error }[] = [];
@@ -42,7 +43,7 @@ class HundredReadings implements Source {
   ): Promise<void> {
     this.froms.push(from);
     const failure = this.failures.shift();
-    const parser = new CopyTextParser(sink({ timestamp: 'instant', value: 'number' }));
+    const rowsOf = new CellRows(sink(longPlan('number')), 3);
     let rows = 0;
     for (let second = window.start; second < window.end; second++) {
       signal.throwIfAborted();
@@ -50,11 +51,10 @@ class HundredReadings implements Source {
       if (from !== undefined && native < from) continue;
       for (let sensor = 1; sensor <= this.sensors; sensor++) {
         if (rows++ === failure?.afterRows) throw failure.error;
-        parser.push(Buffer.from(`${native}\tK10${sensor}\t${this.value(second)}\n`));
+        rowsOf.row([native, `K10${sensor}`, this.value(second)]);
         await drain();
       }
     }
-    parser.end();
   }
   clock(): Promise<number> {
     return Promise.resolve(START);
@@ -64,6 +64,18 @@ class HundredReadings implements Source {
   }
   oldest(): Promise<undefined> {
     return Promise.resolve(undefined);
+  }
+  newest(): Promise<void> {
+    return Promise.resolve();
+  }
+  tables(): Promise<never[]> {
+    return Promise.resolve([]);
+  }
+  table(): Promise<TableInfo> {
+    return Promise.resolve({ columns: [], indexes: [] });
+  }
+  createIndexSql(): string {
+    return '';
   }
   close(): Promise<void> {
     return Promise.resolve();
@@ -170,7 +182,7 @@ describe('Reading a window', () => {
   });
 
   it('counts what was not posted as it stood once, however often the read is taken up again', async () => {
-    source.value = (second) => (second % 2 === 0 ? 'NaN' : '\\N');
+    source.value = (second) => (second % 2 === 0 ? 'NaN' : null);
     const timeout = new TmError('TM_QUERY_TIMEOUT', 'too slow');
     source.failures = [
       { afterRows: 35, error: timeout },
