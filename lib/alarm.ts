@@ -63,7 +63,12 @@ export class Alarm {
       const known = this.#raised?.code === problem.code;
       this.#raised = { code: problem.code, since };
       const error = new TmError(problem.code, `${problem.message} Since ${since}.`, { cause: problem.cause });
-      this.#surroundings.report(error, { alarm: problem.code, state: 'raised', since, message: error.message });
+      this.#surroundings.report(error, {
+        alarm: problem.code,
+        state: 'raised',
+        since,
+        message: error.message,
+      });
       if (!known) await this.#surroundings.store.write('alarm', this.#name, { ...this.#raised });
     });
   }
@@ -81,7 +86,13 @@ export class Alarm {
       this.#raised = undefined;
       const { code, since } = raised;
       const error = new TmError('TM_RECOVERED', `${what} It was ${code} from ${since} to ${until}.`);
-      this.#surroundings.report(error, { alarm: code, state: 'recovered', since, until, message: error.message });
+      this.#surroundings.report(error, {
+        alarm: code,
+        state: 'recovered',
+        since,
+        until,
+        message: error.message,
+      });
       await this.#surroundings.store.remove('alarm', this.#name);
     });
   }

@@ -85,6 +85,8 @@ export interface ConfigSettings {
   readonly timestampFormat: TimestampFormat;
   readonly compression: 'auto' | 'none' | 'gzip';
   readonly requestTimeoutSeconds: number;
+  readonly conflict: 'refused' | 'accepted';
+  readonly longestRetryAfterSeconds: number;
   readonly state: 'file' | 'database';
   readonly stateDirectory: string;
   readonly bookmarkTable: string;
@@ -102,6 +104,8 @@ export function configSettings(raw: RawSettings): ConfigSettings {
     timestampFormat: read.choice('timestampFormat', TIMESTAMP_FORMATS),
     compression: read.choice('compression', ['auto', 'none', 'gzip']),
     requestTimeoutSeconds: read.number('requestTimeoutSeconds', 60, { least: 1, most: 3600 }),
+    conflict: read.choice('conflict', ['refused', 'accepted']),
+    longestRetryAfterSeconds: read.number('longestRetryAfterSeconds', 300, { least: 0, most: 86_400 }),
     state: read.choice('state', ['file', 'database']),
     stateDirectory: read.text('stateDirectory'),
     bookmarkTable: read.text('bookmarkTable'),
