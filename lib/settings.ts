@@ -23,6 +23,13 @@ export class SettingsReader {
     if (value === undefined || value === null) return fallback;
     if (typeof value !== 'string' && typeof value !== 'number') throw invalid(name, value, 'a text');
     const text = String(value).trim();
+    // It ends a text on its way to the database, and whatever is meant to end it later is not sent.
+    if (text.includes('\0')) {
+      throw new TmError(
+        'TM_SETTING_INVALID',
+        `${name} holds a NUL, a character that cannot be sent. Remove it.`,
+      );
+    }
     // Node-RED leaves `${NAME}` as it is where no such variable is set.
     const unset = /^\$\{([^}]+)\}$/.exec(text);
     if (unset) {
@@ -199,10 +206,14 @@ function readingsQuery(read: SettingsReader): ReadingsQuery {
 
 /** One sensor a line; spaces around it and empty lines do not count. */
 function sensorList(read: SettingsReader): string[] {
-  const value = read.raw.sensors;
-  if (value !== undefined && value !== null && typeof value !== 'string')
-    throw invalid('sensors', value, 'one sensor a line');
-  return [...new Set((value ?? '').split(/\r?\n/).map((line) => line.trim()))].filter((line) => line !== '');
+  return [
+    ...new Set(
+      read
+        .text('sensors')
+        .split(/\r?\n/)
+        .map((line) => line.trim()),
+    ),
+  ].filter((line) => line !== '');
 }
 
 export interface PostSettings {

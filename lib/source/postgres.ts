@@ -5,7 +5,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { ConnectionOptions } from 'node:tls';
 import knex, { type Knex } from 'knex';
-import { Client, type ClientConfig } from 'pg';
+import { Client, type ClientConfig, type QueryConfig } from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import { TmError } from '../errors';
 import { orAborted, withSignals } from '../signals';
@@ -166,7 +166,8 @@ export class PostgresSource implements Source {
     const key = JSON.stringify(query);
     const known = this.#columns.get(key);
     if (known) return known;
-    const { fields } = await client.query(describeSql(query));
+    // The extended protocol takes one statement and no more, whatever the user's own SQL holds.
+    const { fields } = await client.query({ text: describeSql(query), queryMode: 'extended' } as QueryConfig);
     const columns = columnsOf(query, fields);
     this.#columns.set(key, columns);
     return columns;
@@ -189,7 +190,7 @@ export class PostgresSource implements Source {
       signal.addEventListener('abort', abandon, { once: true });
       try {
         signal.throwIfAborted();
-        return await work(client);
+        return await readOnly(client, work);
       } finally {
         signal.removeEventListener('abort', abandon);
         await this.#pool.releaseConnection(client);
@@ -226,6 +227,27 @@ export class PostgresSource implements Source {
       }
     })().finally(() => this.#cancelling.delete(cancelling));
     this.#cancelling.add(cancelling);
+  }
+}
+
+/**
+ * The session is read-only by default, but a function in the user's SQL may change a default, for this query or
+ * for those that come after it on the connection. A transaction's own mode it cannot change, and whatever it
+ * sets is undone with the transaction.
+ */
+async function readOnly<Result>(
+  client: PooledClient,
+  work: (client: PooledClient) => Promise<Result>,
+): Promise<Result> {
+  await client.query('BEGIN TRANSACTION READ ONLY');
+  try {
+    return await work(client);
+  } finally {
+    if (!client.__knex__disposed) {
+      await client.query('ROLLBACK').catch((error: unknown) => {
+        client.__knex__disposed ??= error as Error;
+      });
+    }
   }
 }
 
