@@ -21,6 +21,13 @@ export class SettingsReader {
     if (value === undefined || value === null) return fallback;
     if (typeof value !== 'string' && typeof value !== 'number') throw invalid(name, value, 'a text');
     const text = String(value).trim();
+    // It ends a text on its way to the database, and whatever is meant to end it later is not sent.
+    if (text.includes('\0')) {
+      throw new TmError(
+        'TM_SETTING_INVALID',
+        `${name} holds a NUL, a character that cannot be sent. Remove it.`,
+      );
+    }
     // Node-RED leaves `${NAME}` as it is where no such variable is set.
     const unset = /^\$\{([^}]+)\}$/.exec(text);
     if (unset) {
@@ -84,6 +91,8 @@ export interface ConfigSettings {
   readonly timestampFormat: TimestampFormat;
   readonly compression: 'auto' | 'none' | 'gzip';
   readonly requestTimeoutSeconds: number;
+  readonly conflict: 'refused' | 'accepted';
+  readonly longestRetryAfterSeconds: number;
   readonly state: 'file' | 'database';
   readonly stateDirectory: string;
   readonly bookmarkTable: string;
@@ -101,6 +110,8 @@ export function configSettings(raw: RawSettings): ConfigSettings {
     timestampFormat: read.choice('timestampFormat', TIMESTAMP_FORMATS),
     compression: read.choice('compression', ['auto', 'none', 'gzip']),
     requestTimeoutSeconds: read.number('requestTimeoutSeconds', 60, { least: 1, most: 3600 }),
+    conflict: read.choice('conflict', ['refused', 'accepted']),
+    longestRetryAfterSeconds: read.number('longestRetryAfterSeconds', 300, { least: 0, most: 86_400 }),
     state: read.choice('state', ['file', 'database']),
     stateDirectory: read.text('stateDirectory'),
     bookmarkTable: read.text('bookmarkTable'),

@@ -7,10 +7,11 @@ import { TmError } from '../errors';
 import { withSignals } from '../signals';
 import type { Random } from './backoff';
 import { systemClock, type Clock } from './clock';
-import { deliver, type DeliverOptions, type Delivery, type PostLine } from './delivery';
+import { deliver, holdError, type DeliverOptions, type Delivery, type PostLine } from './delivery';
 import { Exchanger, type ExchangeSettings } from './exchange';
 import { Gate, type EndpointState } from './gate';
 import type { Outcome } from './outcome';
+import { SearchMemory } from './search-memory';
 import type { Batch } from './split';
 import type { Timeouts } from './transport';
 
@@ -43,11 +44,23 @@ export class Endpoint {
       gate: new Gate(clock, random),
       exchange: (body, key, signal) => exchanger.exchange(body, key, signal),
       tooLargeBytes: Infinity,
+      searches: new SearchMemory(),
     };
   }
 
   get state(): EndpointState {
     return this.#line.gate.state;
+  }
+
+  /** For messages: without the query, which may hold a secret. */
+  get address(): string {
+    return this.#line.address;
+  }
+
+  /** Why it holds, and what to do; undefined while it does not. */
+  get held(): TmError | undefined {
+    const { state, lastFailure } = this.#line.gate;
+    return state.state === 'hold' && lastFailure ? holdError(this.address, lastFailure) : undefined;
   }
 
   /** Calls `watcher` once for each change of how the endpoint is doing. @returns what ends it */

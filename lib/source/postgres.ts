@@ -3,7 +3,7 @@
  * bounded by a statement timeout, and pins every setting that shapes text.
  */
 import knex, { type Knex } from 'knex';
-import { Client, type ClientConfig } from 'pg';
+import { Client, type ClientConfig, type QueryArrayConfig } from 'pg';
 import { orAborted } from '../signals';
 import type { ColumnInfo } from './columns';
 import { checkColumns, type Cells, type Engine, type StreamOptions } from './engine';
@@ -125,7 +125,7 @@ export class PostgresEngine implements Engine {
     signal.addEventListener('abort', abandon, { once: true });
     try {
       signal.throwIfAborted();
-      return await work(client);
+      return await readOnly(client, work);
     } finally {
       signal.removeEventListener('abort', abandon);
       await this.#pool.releaseConnection(client);
@@ -161,20 +161,46 @@ export class PostgresEngine implements Engine {
   }
 }
 
+/**
+ * The session is read-only by default, but a function in the user's SQL may change a default, for this query or
+ * for those that come after it on the connection. A transaction's own mode it cannot change, and whatever it
+ * sets is undone with the transaction.
+ */
+async function readOnly<Result>(
+  client: PooledClient,
+  work: (client: PooledClient) => Promise<Result>,
+): Promise<Result> {
+  await client.query('BEGIN TRANSACTION READ ONLY');
+  try {
+    return await work(client);
+  } finally {
+    if (!client.__knex__disposed) {
+      await client.query('ROLLBACK').catch((error: unknown) => {
+        client.__knex__disposed ??= error as Error;
+      });
+    }
+  }
+}
+
 function columnsOf(fields: readonly { name: string; dataTypeID: number }[]): ColumnInfo[] {
   return fields.map(({ name, dataTypeID }) => postgresColumn(name, dataTypeID));
 }
 
-/** Every cell as the text that the server sent; the driver would make dates and numbers of them. */
+/**
+ * Every cell as the text that the server sent; the driver would make dates and numbers of them. In the extended
+ * protocol, which takes one statement and no more, whatever the user's own SQL holds.
+ */
 async function queryTexts(
   client: Client,
   statement: Sql,
 ): Promise<{ rows: Cells[]; fields: readonly { name: string; dataTypeID: number }[] }> {
-  return await client.query<(string | null)[]>({
+  const query: QueryArrayConfig & { queryMode: 'extended' } = {
     ...parameterised(statement),
+    queryMode: 'extended',
     rowMode: 'array',
     types: { getTypeParser: () => (text: string) => text },
-  });
+  };
+  return await client.query<(string | null)[]>(query);
 }
 
 function clientConfig({ address, tls }: EngineSettings): ClientConfig {

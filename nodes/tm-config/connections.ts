@@ -7,6 +7,7 @@ import type { Node, NodeAPI } from 'node-red';
 import { Bookmark } from '../../lib/bookmark';
 import { Endpoint } from '../../lib/endpoint/endpoint';
 import { TmError } from '../../lib/errors';
+import { RejectedRanges } from '../../lib/rejected';
 import type { Schedule } from '../../lib/schedule';
 import { configSettings, SettingsReader, type ConfigSettings, type RawSettings } from '../../lib/settings';
 import { addressId, parseDatabaseUrl } from '../../lib/database-url';
@@ -57,6 +58,7 @@ export class Connections {
   #source: Source | undefined;
   #endpoint: Endpoint | undefined;
   #store: StateStore | undefined;
+  #rejected: RejectedRanges | undefined;
 
   constructor(RED: NodeAPI, node: ConfigIdentity, raw: RawSettings, credentials: ConfigCredentials) {
     this.settings = configSettings(raw);
@@ -121,6 +123,19 @@ export class Connections {
       this.#node.warn(message);
     };
     return store;
+  }
+
+  /** What the endpoint refused for good. @throws TmError TM_SETTING_INVALID, TM_ENV_UNSET */
+  rejected(): RejectedRanges {
+    this.#rejected ??= new RejectedRanges({
+      store: this.store(),
+      source: this.sourceId,
+      timeZone: this.settings.timeZone,
+      warn: (message) => {
+        this.#node.warn(message);
+      },
+    });
+    return this.#rejected;
   }
 
   /** One object per bookmark, so that all nodes see each other's moves. */

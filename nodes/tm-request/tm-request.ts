@@ -11,6 +11,7 @@ import { transfers, type Transfer } from '../../lib/transfer';
 import { formatWindow, type Window } from '../../lib/window';
 import { registerNode, type ConnectorNode, type Send } from '../shared/node';
 import { configOf } from '../tm-config/connections';
+import { answerHttpErrors } from './http-errors';
 
 const STATUS = {
   idle: { fill: 'green', shape: 'dot' },
@@ -24,9 +25,11 @@ interface HttpRequest {
   readonly method: string;
   readonly path: string;
   readonly headers: ApiRequest['headers'];
+  readonly ip?: unknown;
 }
 
 export = function register(RED: NodeAPI): void {
+  answerHttpErrors(RED);
   registerNode(
     RED,
     'tm-request',
@@ -103,7 +106,8 @@ function requestOf(message: NodeMessageInFlow): ApiRequest {
       'The message does not come from an http in node: it has no msg.req and msg.res. Wire http in nodes to tm-request; for windows of your own use tm-fetch.',
     );
   }
-  return { method: req.method, path: req.path, headers: req.headers, body: payload };
+  const { method, path, headers, ip } = req;
+  return { method, path, headers, body: payload, address: typeof ip === 'string' ? ip : undefined };
 }
 
 function isHttpRequest(value: unknown): value is HttpRequest {

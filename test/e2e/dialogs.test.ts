@@ -26,6 +26,8 @@ const FLOW = [
     },
     ...{ proxy: '', timestampFormat: 'iso', compression: 'auto', requestTimeoutSeconds: 60, state: 'file' },
     ...{
+      conflict: 'refused',
+      longestRetryAfterSeconds: 300,
       stateDirectory: '',
       bookmarkTable: '',
       bookmarkNameColumn: 'name',

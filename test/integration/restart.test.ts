@@ -5,7 +5,7 @@ import { startNodeRed, type Flow, type NodeRed } from '../../scripts/start/node-
 import { testDirectory } from '../support/directory';
 import { nodeRedPath } from '../support/node-red';
 import { usePlant } from '../support/plant';
-import { until } from '../support/until';
+import { patientFetch, until } from '../support/until';
 
 const start = '2026-01-01T00:00:00Z';
 const SEED = Number(process.env.TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
@@ -77,7 +77,7 @@ describe('A Node-RED that is killed and started again', function () {
     const { task_id, status } = (await asked.json()) as { task_id: string; status: string };
     assert.equal(status, 'task submitted');
     const task = async () =>
-      (await (await fetch(`${url}tasks/${task_id}`)).json()) as {
+      (await (await patientFetch(`${url}tasks/${task_id}`)).json()) as {
         state: string;
         current: number;
         total: number;
