@@ -175,6 +175,11 @@ export class BatchBuilder implements ReadingSink {
     this.#runBytes += sensor.length - before;
   }
 
+  /** The native timestamp of the last row; of several that are posted as one, the first. Undefined before any row. */
+  get newest(): string | undefined {
+    return this.#runNative === '' ? undefined : this.#runNative;
+  }
+
   /** The batches that are complete; each is given once. */
   take(): Batch[] {
     if (this.#ready.length === 0) return this.#ready;

@@ -49,8 +49,8 @@ export function windowSql(
   const bounds = edges(window, columns.timestamp, timeZone);
   const { timestampName } = columns;
   const type = columns.timestamp === 'instant' ? 'timestamptz' : 'timestamp';
-  const lower = from === undefined ? bounds.start : `${escapeLiteral(from)}::${type}`;
-  const range = `${timestampName} >= ${lower} AND ${timestampName} < ${bounds.end}`;
+  const behind = from === undefined ? '' : ` AND ${timestampName} >= ${escapeLiteral(from)}::${type}`;
+  const range = `${timestampName} >= ${bounds.start}${behind} AND ${timestampName} < ${bounds.end}`;
   const selected = `${timestampName}, ${columns.sensorName}::text, ${columns.valueName}`;
   if (query.from === 'sql') {
     return `SELECT ${selected} FROM (${userSql(query, window, columns.timestamp, timeZone)}\n) AS readings WHERE ${range} ORDER BY 1`;

@@ -40,7 +40,10 @@ export interface Source {
   /**
    * Streams the window's rows in order of time into a sink made for their column types, awaiting `drain`
    * after each chunk. Resolves only when the database itself said that the result is complete.
-   * @param from the native text of a timestamp: rows before it are left out (resuming a read)
+   * @param window what `:start_time` and `:end_time` of the user's own SQL say too; a part of a window that is
+   *   read in several
+   * @param from the native text of a timestamp: rows before it are left out as well (resuming a read). It may
+   *   lie before the window, in it or behind it
    * @throws TmError TM_DATABASE_UNREACHABLE, TM_DATABASE_REFUSED, TM_QUERY_FAILED, TM_QUERY_TIMEOUT,
    *   TM_QUERY_COLUMNS; what `drain` throws; the signal's reason
    */

@@ -89,7 +89,15 @@ export = function register(RED: NodeAPI): void {
           nullValues,
           maxBytes: LARGEST_BATCH_BYTES,
         },
-        { room: () => roomSaying(reader, sequence), send: sendBatch },
+        {
+          room: () => roomSaying(reader, sequence),
+          send: sendBatch,
+          onNarrowed: (seconds) => {
+            reader.warn(
+              `The query took longer than the statement timeout. Windows are read in parts of ${seconds} s, and in longer ones when that is quick; nothing is lost. Is there an index on the timestamp column?`,
+            );
+          },
+        },
         transfer.signal,
       );
       if (summary.counts.notFinite > 0) {
