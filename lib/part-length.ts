@@ -6,23 +6,39 @@
 import type { ReadingsQuery, Source } from './source/source';
 import type { EpochSeconds, Window } from './window';
 
-/** What fits, as far as is known. */
+/** What is known of a query. */
 interface Fit {
+  /** What fits. */
   seconds: number;
-  /** After how long the database gave a longer one up. */
+  /** After how long the database gave a longer part up. */
   timeoutMs: number;
+  /** So many quick parts in a row, until twice as much is tried; more where that was tried too early. */
+  growAfter: number;
+  quick: number;
+  /** It was doubled, and whether that fits is not known yet. */
+  trying: boolean;
+  /** What the user was told. */
+  told: number;
 }
 
 const SHORTEST_SECONDS = 1;
-/** A query that takes less than this share of the timeout may be asked for twice as much. */
+/** Quick is what takes less than this share of the timeout: twice as much would fit by far. */
 const QUICK = 1 / 4;
+const MOST_QUICK = 1024;
 
 const fits = new WeakMap<Source, WeakMap<ReadingsQuery, Fit>>();
 
 function fitOf(source: Source, query: ReadingsQuery): Fit {
   const ofSource = fits.get(source) ?? new WeakMap<ReadingsQuery, Fit>();
   fits.set(source, ofSource);
-  const fit = ofSource.get(query) ?? { seconds: Infinity, timeoutMs: Infinity };
+  const fit = ofSource.get(query) ?? {
+    seconds: Infinity,
+    timeoutMs: Infinity,
+    growAfter: 1,
+    quick: 0,
+    trying: false,
+    told: Infinity,
+  };
   ofSource.set(query, fit);
   return fit;
 }
@@ -47,10 +63,14 @@ export class PartLength {
    * @returns false where it cannot be shorter
    */
   narrow(part: Window, ms: number): boolean {
-    const seconds = part.end - part.start;
+    const fit = this.#fit;
+    const seconds = lengthOf(part);
     if (seconds <= SHORTEST_SECONDS) return false;
-    this.#fit.seconds = this.#most = Math.ceil(seconds / 2);
-    this.#fit.timeoutMs = ms;
+    if (fit.trying) fit.growAfter = Math.min(fit.growAfter * 4, MOST_QUICK);
+    fit.trying = false;
+    fit.quick = 0;
+    fit.seconds = this.#most = Math.ceil(seconds / 2);
+    fit.timeoutMs = ms;
     return true;
   }
 
@@ -59,14 +79,33 @@ export class PartLength {
     this.#fit.seconds = Infinity;
   }
 
-  /** The part was read in `ms`. */
-  fitted(part: Window, ms: number): void {
-    const seconds = part.end - part.start;
-    if (seconds >= this.#fit.seconds && ms < this.#fit.timeoutMs * QUICK) this.#fit.seconds *= 2;
+  /**
+   * The part was read in `ms`.
+   * @returns its length in seconds, where it is news to the user that no more fits
+   */
+  fitted(part: Window, ms: number): number | undefined {
+    const fit = this.#fit;
+    const seconds = lengthOf(part);
+    if (seconds < fit.seconds) return undefined;
+    if (fit.trying) fit.growAfter = 1;
+    fit.trying = false;
+    fit.quick = ms < fit.timeoutMs * QUICK ? fit.quick + 1 : 0;
+    const news = fit.told > seconds ? seconds : undefined;
+    fit.told = seconds;
+    if (fit.quick >= fit.growAfter) {
+      fit.quick = 0;
+      fit.trying = true;
+      fit.seconds *= 2;
+    }
+    return news;
   }
 
   /** A batch was made: what comes before it is not read again. */
   progressed(): void {
     this.#most = Infinity;
   }
+}
+
+function lengthOf({ start, end }: Window): number {
+  return end - start;
 }

@@ -18,6 +18,8 @@ export interface BatchConsumer {
   room(): Promise<void>;
   /** `count`: on the last batch, how many there were in all. */
   send(batch: Batch, count: number | undefined): void;
+  /** A query took longer than the statement timeout; a shorter part of the window is tried. */
+  onTimeout?(): void;
   /** Queries took longer than the statement timeout; of this length they do not. Told once for each change. */
   onNarrowed?(seconds: number): void;
 }
@@ -67,8 +69,6 @@ class WindowReading {
   #resume: { readonly at: EpochSeconds; readonly from: string | undefined };
   /** The timestamp that the builder had come to at the end of a part, and that part. */
   #newest: { readonly native: string; readonly at: EpochSeconds } | undefined;
-  /** To be told when it is known what fits. */
-  #narrowed = false;
 
   constructor(
     readonly source: Source,
@@ -130,9 +130,8 @@ class WindowReading {
   }
 
   #fitted(part: Window, { ownMs }: Elapsed): void {
-    this.#length.fitted(part, ownMs);
-    if (this.#narrowed) this.consumer.onNarrowed?.(part.end - part.start);
-    this.#narrowed = false;
+    const narrowed = this.#length.fitted(part, ownMs);
+    if (narrowed !== undefined) this.consumer.onNarrowed?.(narrowed);
     const newest = this.#builder?.newest;
     if (newest !== undefined && newest !== this.#newest?.native) {
       this.#newest = { native: newest, at: part.start };
@@ -144,7 +143,7 @@ class WindowReading {
     // A query that mostly waited for the downstream is not too long for the database.
     if (progress && waitedMs > ownMs) return true;
     if (this.#length.narrow(part, ownMs)) {
-      this.#narrowed = true;
+      this.consumer.onTimeout?.();
       return true;
     }
     if (!progress) this.#length.forget();

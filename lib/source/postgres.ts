@@ -48,7 +48,6 @@ export class PostgresSource implements Source {
   readonly #config: ClientConfig;
   readonly #knex: Knex;
   readonly #pool: ConnectionPool;
-  readonly #columns = new Map<string, PostgresColumns>();
   readonly #closing = new AbortController();
   readonly #cancelling = new Set<Promise<void>>();
   readonly #reads = new Set<Promise<void>>();
@@ -131,45 +130,51 @@ export class PostgresSource implements Source {
   ): Promise<void> {
     await this.#readTurns.run(signal, () =>
       this.#withClient(async (client) => {
-        const columns = await this.#describe(client, query);
-        const sql = windowSql(query, columns, window, this.#settings.timeZone, options.from);
-        const parser = new CopyTextParser(options.sink(columns));
-        const stream = client.query(copyTo(`COPY (${sql}) TO STDOUT`, { highWaterMark: BYTES_PER_TURN }));
-        // Told of the connection's end once more after its iteration is over.
-        stream.on('error', silent);
         try {
-          let bytes = 0;
-          for await (const chunk of stream as AsyncIterable<Buffer>) {
-            parser.push(chunk);
-            const busy = options.drain();
-            if (busy) await orAborted(busy, signal);
-            bytes += chunk.length;
-            if (bytes >= BYTES_PER_TURN) {
-              bytes = 0;
-              await setImmediate();
-            }
-          }
-          parser.end();
+          // In one transaction, so that no table is altered between what its columns are and its rows.
+          await client.query('BEGIN');
+          const columns = await this.#describe(client, query);
+          const sql = windowSql(query, columns, window, this.#settings.timeZone, options.from);
+          await this.#copy(client, sql, new CopyTextParser(options.sink(columns)), options, signal);
+          await client.query('COMMIT');
         } catch (error) {
           // Left in mid-result for our own reasons: the connection cannot be used again.
           if (!isDatabaseError(error)) this.#abandon(client);
           client.__knex__disposed ??= error as Error;
-          this.#columns.delete(JSON.stringify(query));
           throw error;
         }
       }, signal),
     );
   }
 
-  /** What the query's columns are; asked once, and again after a failure, for a table may be altered. */
+  async #copy(
+    client: PooledClient,
+    sql: string,
+    parser: CopyTextParser,
+    { drain }: Pick<ReadOptions, 'drain'>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const stream = client.query(copyTo(`COPY (${sql}) TO STDOUT`, { highWaterMark: BYTES_PER_TURN }));
+    // Told of the connection's end once more after its iteration is over.
+    stream.on('error', silent);
+    let bytes = 0;
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      parser.push(chunk);
+      const busy = drain();
+      if (busy) await orAborted(busy, signal);
+      bytes += chunk.length;
+      if (bytes >= BYTES_PER_TURN) {
+        bytes = 0;
+        await setImmediate();
+      }
+    }
+    parser.end();
+  }
+
+  /** What the query's columns are, each time anew: a table may be altered. */
   async #describe(client: PooledClient, query: ReadingsQuery): Promise<PostgresColumns> {
-    const key = JSON.stringify(query);
-    const known = this.#columns.get(key);
-    if (known) return known;
     const { fields } = await client.query(describeSql(query));
-    const columns = columnsOf(query, fields);
-    this.#columns.set(key, columns);
-    return columns;
+    return columnsOf(query, fields);
   }
 
   async #query<Row extends object>(sql: string): Promise<Row[]> {
