@@ -14,10 +14,10 @@ const AFTER = '2026-01-01T01:00:00Z';
 
 export interface Fault {
   /** While the last window before the fault is on its way to the cloud. */
-  strike(): Promise<unknown>;
+  readonly strike: () => Promise<unknown>;
   /** What is reported, once. */
   readonly code: string;
-  mend(): Promise<unknown>;
+  readonly mend: () => Promise<unknown>;
   /** Changes of the flow, by node id. */
   readonly nodes?: Readonly<Record<string, object>>;
 }

@@ -100,9 +100,13 @@ export function usePlant(
       return (await Bookmark.open(new FileStore(directory.path), BOOKMARK)).position;
     },
     async assertAllArrived() {
-      const { rows } = await opened(client).query<{ reading: string }>(`
+      // A connection of its own: the server may have been restarted.
+      const looking = new Client(database.url);
+      await looking.connect();
+      const { rows } = await looking.query<{ reading: string }>(`
         select sensor_id || ' ' || to_char(timestamp at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || ' ' || value as reading
           from sensor_data`);
+      await looking.end();
       const arrived = opened(cloud)
         .readings()
         .map(({ sensor, timestamp, value }) => `${sensor} ${timestamp} ${value}`);

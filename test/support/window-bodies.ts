@@ -28,13 +28,18 @@ export function openSource(databaseUrl: string, settings: Partial<PostgresSettin
   });
 }
 
-/** The bodies that a window is posted as, in order. `sent` takes each as it is sent, where the window fails too. */
+export interface Reading extends Partial<BatchSettings> {
+  /** Takes each body as it is sent, where the window fails later too. */
+  readonly sent?: string[];
+  readonly room?: () => Promise<void>;
+}
+
+/** The bodies that a window is posted as, in order. */
 export async function windowBodies(
   source: Source,
   query: ReadingsQuery,
   window: Window,
-  settings: Partial<BatchSettings> = {},
-  sent: string[] = [],
+  { sent = [], room = () => Promise.resolve(), ...settings }: Reading = {},
 ): Promise<string[]> {
   await readBatches(
     source,
@@ -49,7 +54,7 @@ export async function windowBodies(
       ...settings,
     },
     {
-      room: () => Promise.resolve(),
+      room,
       send: ({ body }) => {
         sent.push(body.toString());
       },
