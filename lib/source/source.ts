@@ -37,7 +37,8 @@ export interface Source {
   /**
    * Streams the window's rows in order of time into a sink made for their plan, awaiting `drain` after each
    * chunk. Resolves only when the database itself said that the result is complete.
-   * @param window what `:start_time` and `:end_time` of the user's own SQL say too
+   * @param window what `:start_time` and `:end_time` of the user's own SQL say too; a part of a window that is
+   *   read in several
    * @throws TmError TM_DATABASE_UNREACHABLE, TM_DATABASE_REFUSED, TM_QUERY_FAILED, TM_QUERY_TIMEOUT,
    *   TM_QUERY_COLUMNS; what `drain` throws; the signal's reason
    */

@@ -1,7 +1,7 @@
 /** Reads a window from the database as a stream and emits it as batches, held back while the downstream is busy. */
 import type { NodeAPI, NodeMessageInFlow } from 'node-red';
 import type { Batch, ReadingCounts } from '../../lib/batch';
-import { SHORT_REASONS, asTmError } from '../../lib/errors';
+import { SHORT_REASONS, asTmError, type TmErrorCode } from '../../lib/errors';
 import { readBatches } from '../../lib/reading';
 import { fetchSettings, type FetchSettings } from '../../lib/fetch-settings';
 import { STALL_SAID_AFTER_SECONDS, transfers, type Sequence, type Transfer } from '../../lib/transfer';
@@ -28,19 +28,26 @@ export = function register(RED: NodeAPI): void {
     const source = connections.source();
     connections.addReader(node.id, settings.query);
     const own = new Set<Transfer>();
+    /** What reading fails with, said already: windows are tried again and again until it is mended. */
+    let failing: TmErrorCode | undefined;
     return {
       async input(message, send) {
         const transfer = transferFor(message, connections.settings.timeZone);
         own.add(transfer);
         try {
           await read(node, connections, settings, { message, send, transfer });
+          if (failing) node.log('Reading goes on.');
+          failing = undefined;
         } catch (thrown) {
           const error = asTmError(thrown, 'TM_QUERY_FAILED');
           // A window that failed elsewhere, or was cancelled, has been reported there.
           if (transfer.ended) return;
           transfer.fail(error);
           node.statusLine.show({ ...STATUS.failed, text: SHORT_REASONS[error.code] });
-          throw error;
+          const said = error.code === failing;
+          failing = error.code;
+          // Who built a window by hand is told each time: nothing tries it again.
+          if (!said || isByHand(transfer)) throw error;
         } finally {
           own.delete(transfer);
         }
@@ -50,6 +57,10 @@ export = function register(RED: NodeAPI): void {
         for (const transfer of own) transfer.fail(connections.closed('tm-fetch'));
       },
     };
+
+    function isByHand({ owner }: Transfer): boolean {
+      return owner.bookmark === undefined && owner.task === undefined;
+    }
 
     function transferFor(message: NodeMessageInFlow, timeZone: string): Transfer {
       const known = transfers.get(idsOf(message).transfer);
@@ -89,7 +100,18 @@ export = function register(RED: NodeAPI): void {
           nullValues,
           maxBytes: LARGEST_BATCH_BYTES,
         },
-        { room: () => roomSaying(reader, sequence), send: sendBatch },
+        {
+          room: () => roomSaying(reader, sequence),
+          send: sendBatch,
+          onTimeout: () => {
+            reader.statusLine.show({ ...STATUS.waiting, text: SHORT_REASONS.TM_QUERY_TIMEOUT });
+          },
+          onNarrowed: (seconds) => {
+            reader.warn(
+              `The query took longer than the statement timeout. Windows are read in parts of ${seconds} s, and in longer ones when that is quick; nothing is lost. Is there an index on the timestamp column?`,
+            );
+          },
+        },
         transfer.signal,
       );
       warnOf(reader, summary.counts);

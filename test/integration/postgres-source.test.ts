@@ -305,7 +305,8 @@ describe('Readings out of a real PostgreSQL', () => {
       await fill(1);
       const sql =
         'SELECT sensor, ts AS timestamp, value FROM readings, pg_sleep(60) WHERE ts >= :start_time AND ts < :end_time';
-      await assert.rejects(posted(open({ statementTimeoutSeconds: 1 }), { from: 'sql', sql }), {
+      const second = window('2026-01-01T00:00:00Z', '2026-01-01T00:00:01Z');
+      await assert.rejects(posted(open({ statementTimeoutSeconds: 1 }), { from: 'sql', sql }, second), {
         code: 'TM_QUERY_TIMEOUT',
       });
     });

@@ -98,3 +98,13 @@ export function collect(id: string): FlowMessage[] {
   });
   return messages;
 }
+
+/** What a node has logged since the flow was deployed. */
+export function logged(id: string): string[] {
+  return helper
+    .log()
+    .getCalls()
+    .map(({ args: [entry] }) => entry as { readonly id?: string; readonly msg?: unknown })
+    .filter((entry) => entry.id === id)
+    .map(({ msg }) => (msg instanceof Error ? msg.message : String(msg)));
+}
