@@ -7,6 +7,7 @@ import { TmError } from '../errors';
 import type { EndpointState, Gate } from './gate';
 import { Ticket } from './gate';
 import { idempotencyKey } from './idempotency';
+import { measureAccepted, measureRefused } from './measure';
 import { adviceFor, type Outcome } from './outcome';
 import { halve, type Batch } from './split';
 
@@ -101,6 +102,7 @@ class Delivering {
       for (let next = this.#pending.pop(); next; next = this.#pending.pop()) await this.#settle(next);
     } while (this.#searchOn());
     const refused = this.#refused.sort((a, b) => (a.path < b.path ? -1 : 1));
+    measureRefused(refused);
     return {
       readings: this.#readings,
       bytes: this.#bytes,
@@ -129,6 +131,7 @@ class Delivering {
         this.#readings += readings;
         this.#bytes += body.length;
         this.#posts++;
+        measureAccepted(readings, body.length);
         return;
       case 'split':
         line.tooLargeBytes = Math.min(line.tooLargeBytes, body.length);

@@ -10,6 +10,7 @@ import { systemClock, type Clock } from './clock';
 import { deliver, type DeliverOptions, type Delivery, type PostLine } from './delivery';
 import { Exchanger, type ExchangeSettings } from './exchange';
 import { Gate, type EndpointState } from './gate';
+import { measuredExchange } from './measure';
 import type { Outcome } from './outcome';
 import type { Batch } from './split';
 import type { Timeouts } from './transport';
@@ -41,9 +42,14 @@ export class Endpoint {
     this.#line = {
       address: exchanger.address,
       gate: new Gate(clock, random),
-      exchange: (body, key, signal) => exchanger.exchange(body, key, signal),
+      exchange: (body, key, signal) => measuredExchange(exchanger.exchange(body, key, signal)),
       tooLargeBytes: Infinity,
     };
+  }
+
+  /** Where it posts to, without what may be secret. */
+  get address(): string {
+    return this.#line.address;
   }
 
   get state(): EndpointState {
