@@ -24,8 +24,8 @@ const health = new HealthCheck();
 let metrics: Promise<PrometheusText | undefined> | undefined;
 
 export function serveWatching(RED: NodeAPI): void {
-  // Without an editor its server is undefined, whatever the types say; the flows' own is always there.
-  const admin = RED.httpAdmin as NodeAPI['httpAdmin'] | undefined;
+  // Without the editor's server (what stands in for it takes no requests) on that of the flows.
+  const admin = adminServer(RED);
   const app = admin ?? RED.httpNode;
   if (served.has(app)) return;
   served.add(app);
@@ -70,6 +70,10 @@ export function serveWatching(RED: NodeAPI): void {
     const body = await text.text(await health.check(watched), watched);
     response.set({ 'Content-Type': text.contentType, 'Cache-Control': 'no-store' }).send(body);
   }
+}
+
+function adminServer({ httpAdmin, settings }: NodeAPI): NodeAPI['httpAdmin'] | undefined {
+  return (settings as { httpAdminRoot?: unknown }).httpAdminRoot === false ? undefined : httpAdmin;
 }
 
 async function startMetrics(): Promise<PrometheusText | undefined> {
