@@ -2,7 +2,7 @@
  * The request API over HTTP, without a server: what a request means, and what it is answered. Its paths,
  * bodies and states are those of the Python connector (FastAPI over Celery), so that its callers need no change.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { BearerKey } from './bearer-key';
 import { asTmError, type TmError } from './errors';
 import { RateLimit } from './rate-limit';
 import { parseRequestBody } from './request-body';
@@ -50,7 +50,7 @@ const RETRY_AFTER_SECONDS = { queueFull: 60, state: 30 } as const;
 export class RequestApi {
   readonly #tasks: Tasks;
   readonly #timeZone: string;
-  readonly #keyHash: Buffer;
+  readonly #key: BearerKey;
   readonly #rateLimit: RateLimit;
   readonly #resources: Readonly<Record<'raise-request' | 'tasks' | 'task', Resource>>;
 
@@ -61,7 +61,7 @@ export class RequestApi {
   constructor(tasks: Tasks, key: string, timeZone: string, now?: () => number) {
     this.#tasks = tasks;
     this.#timeZone = timeZone;
-    this.#keyHash = hashOf(key);
+    this.#key = new BearerKey(key);
     this.#rateLimit = new RateLimit(RATE_LIMIT, now);
     this.#resources = {
       'raise-request': { POST: { keyed: true, answer: (request) => this.#raise(request) } },
@@ -108,13 +108,15 @@ export class RequestApi {
     return parts.at(-2) === 'tasks' ? { resource: this.#resources.task, taskId: last } : { taskId: '' };
   }
 
-  /** Hashes are of one length, and compared in a time that does not tell where they differ. */
   #checkKey({ headers }: ApiRequest): string | undefined {
-    const { authorization } = headers;
-    const [, key] =
-      /^Bearer +(.+)$/i.exec(typeof authorization === 'string' ? authorization.trim() : '') ?? [];
-    if (key === undefined) return 'Not authenticated: send the header "Authorization: Bearer <key>".';
-    return timingSafeEqual(hashOf(key), this.#keyHash) ? undefined : 'The API key is not valid.';
+    switch (this.#key.check(headers.authorization)) {
+      case 'valid':
+        return undefined;
+      case 'none':
+        return 'Not authenticated: send the header "Authorization: Bearer <key>".';
+      case 'wrong':
+        return 'The API key is not valid.';
+    }
   }
 
   async #raise(request: ApiRequest): Promise<ApiAnswer> {
@@ -200,8 +202,4 @@ function refused(status: number, detail: string, headers: Readonly<Record<string
 
 function answered(status: number, body: JsonValue): ApiAnswer {
   return { status, headers: { 'Cache-Control': 'no-store' }, body };
-}
-
-function hashOf(key: string): Buffer {
-  return createHash('sha256').update(key).digest();
 }

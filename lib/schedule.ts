@@ -28,6 +28,17 @@ export type ScheduleState =
   /** For what, in a few words: `endpoint 503`. */
   | { readonly state: 'waiting'; readonly reason: string };
 
+/** How far a bookmark's delivery has come. */
+export interface Standing {
+  readonly position: EpochSeconds | undefined;
+  /** Behind the database's clock, as last asked and reckoned since; undefined until both are known. */
+  readonly lagSeconds: number | undefined;
+  /** Windows given out and not committed. */
+  readonly underWay: number;
+  /** Since the last commit, or since the start. */
+  readonly quietSeconds: number;
+}
+
 export interface ScheduleSurroundings {
   /** The database's own clock. */
   clock(): Promise<number>;
@@ -67,6 +78,7 @@ export class Schedule {
   #retry: { readonly at: number; readonly timer: NodeJS.Timeout } | undefined;
   #closed = false;
   #committed = false;
+  #movedAt = performance.now();
   #skewSaid = false;
   #commitTimers = new Set<NodeJS.Timeout>();
   /** The database's clock as last asked, and the process's time then: between askings it is reckoned. */
@@ -138,9 +150,22 @@ export class Schedule {
     this.#retry = { at, timer };
   }
 
+  /** How far delivery has come, for those who watch it from outside. */
+  get standing(): Standing {
+    const { position } = this.bookmark;
+    const clock = this.#asked && this.#asked.clock + (performance.now() - this.#asked.at) / 1000;
+    return {
+      position,
+      lagSeconds: position === undefined || clock === undefined ? undefined : Math.max(0, clock - position),
+      underWay: this.#slots.length,
+      quietSeconds: (performance.now() - this.#movedAt) / 1000,
+    };
+  }
+
   /** A window of this bookmark was committed. */
   committed(transfer: Transfer): void {
     this.#committed = true;
+    this.#movedAt = performance.now();
     this.#release(transfer);
     if (!this.#closed) this.#goOn();
   }

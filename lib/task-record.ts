@@ -42,6 +42,8 @@ const STATES: Readonly<Record<TaskState, { readonly finished: boolean }>> = {
   REVOKED: { finished: true },
 };
 
+export const TASK_STATES = Object.keys(STATES) as readonly TaskState[];
+
 export function isFinished(state: TaskState): boolean {
   return STATES[state].finished;
 }

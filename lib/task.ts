@@ -4,6 +4,7 @@
  */
 import { setTimeout } from 'node:timers/promises';
 import { asTmError, SHORT_REASONS, TmError } from './errors';
+import { count } from './metrics';
 import type { StateStore } from './state/store';
 import { TaskLedger, type LedgerSettings, type Retry, type Task, type TaskView } from './task-ledger';
 import { TaskLoading } from './task-loading';
@@ -89,6 +90,15 @@ export class Tasks {
     const { current, total } = view;
     const unfinished = this.#ledger.tasks.filter((task) => task.view && !task.finished).length;
     return { state: 'working', current, total, waiting: Math.max(0, unfinished - 1) };
+  }
+
+  /** How many tasks of each state there are, of those that have been read from the store. */
+  get counts(): ReadonlyMap<TaskState, number> {
+    const counts = new Map<TaskState, number>();
+    for (const { view } of this.#ledger.tasks) {
+      if (view) counts.set(view.state, (counts.get(view.state) ?? 0) + 1);
+    }
+    return counts;
   }
 
   /**
@@ -237,9 +247,10 @@ export class Tasks {
     await this.#ledger.prune();
   }
 
-  #finish({ record }: Task, state: TaskState): void {
+  #finish({ record }: Task, state: 'SUCCESS' | 'FAILURE' | 'REVOKED'): void {
     record.state = state;
     record.finished = this.#now();
+    count('tasks_finished', 1, { state });
   }
 
   /** Until it is durable: what was delivered is not sent again because a disk was full for a while. */

@@ -6,6 +6,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { TmError } from './errors';
+import { count, time } from './metrics';
 import { describeWindow, formatWindow, type Window, type WindowText } from './window';
 
 /** What one delivered window came to; the payload of tm-post's first output. */
@@ -148,8 +149,17 @@ export class Transfer {
   #end(outcome: TransferOutcome): void {
     this.progressed();
     this.#ended = outcome;
+    measure(outcome);
     this.#resolve(outcome);
   }
+}
+
+function measure(outcome: TransferOutcome): void {
+  if (outcome.state === 'delivered') time('window', outcome.receipt.duration_ms / 1000);
+  const stopped =
+    outcome.state === 'failed' &&
+    (outcome.error.code === 'TM_CLOSED' || outcome.error.code === 'TM_CANCELLED');
+  count('windows', 1, { outcome: stopped ? 'stopped' : outcome.state });
 }
 
 /** The batches that one reader makes of a transfer's window. `id` is their `msg.parts.id`. */

@@ -13,7 +13,9 @@ import { manifest, nodeFiles, nodeRedFolder, root, runNpm } from './project.mjs'
 const OLDEST_NODE = '20.18.1';
 const BELONGS_IN_THE_PACKAGE = [
   /^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/,
-  /^dist\/lib\/.+\.js$/,
+  /^deploy\/.+\.(json|md|ps1|service|xml|ya?ml)$/,
+  /^deploy\/(Dockerfile|env\.example)$/,
+  /^dist\/(deploy|lib)\/.+\.js$/,
   /^dist\/nodes\/.+\.(js|html|json|svg|png)$/,
   /^examples\/[^/]+\.json$/,
 ];

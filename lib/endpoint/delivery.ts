@@ -7,6 +7,7 @@ import { TmError } from '../errors';
 import type { EndpointState, Gate } from './gate';
 import { Ticket } from './gate';
 import { idempotencyKey } from './idempotency';
+import { measureAccepted, measureRefused } from './measure';
 import { adviceFor, type Outcome } from './outcome';
 import type { SearchMemory, SearchResult } from './search-memory';
 import { halve, type Batch } from './split';
@@ -106,6 +107,7 @@ class Delivering {
     const refused = this.#refused.sort((a, b) => (a.path < b.path ? -1 : 1));
     const accepted = { readings: this.#readings, bytes: this.#bytes, posts: this.#posts };
     this.line.searches.note(key, { ...accepted, refused: refused.map(({ path }) => path) });
+    measureRefused(refused);
     return {
       ...accepted,
       refused: refused.map(({ batch: part, outcome }) => ({
@@ -144,6 +146,7 @@ class Delivering {
         this.#readings += readings;
         this.#bytes += body.length;
         this.#posts++;
+        measureAccepted(readings, body.length);
         return;
       case 'split':
         line.tooLargeBytes = Math.min(line.tooLargeBytes, body.length);

@@ -10,6 +10,7 @@ import { systemClock, type Clock } from './clock';
 import { deliver, holdError, type DeliverOptions, type Delivery, type PostLine } from './delivery';
 import { Exchanger, type ExchangeSettings } from './exchange';
 import { Gate, type EndpointState } from './gate';
+import { measuredExchange } from './measure';
 import type { Outcome } from './outcome';
 import { SearchMemory } from './search-memory';
 import type { Batch } from './split';
@@ -42,10 +43,15 @@ export class Endpoint {
     this.#line = {
       address: exchanger.address,
       gate: new Gate(clock, random),
-      exchange: (body, key, signal) => exchanger.exchange(body, key, signal),
+      exchange: (body, key, signal) => measuredExchange(exchanger.exchange(body, key, signal)),
       tooLargeBytes: Infinity,
       searches: new SearchMemory(),
     };
+  }
+
+  /** Where it posts to, without what may be secret. */
+  get address(): string {
+    return this.#line.address;
   }
 
   get state(): EndpointState {

@@ -6,6 +6,7 @@ import type { Node, NodeAPI, NodeDef, NodeMessage, NodeMessageInFlow } from 'nod
 import { SHORT_REASONS, TmError, asTmError } from '../../lib/errors';
 import type { RawSettings } from '../../lib/settings';
 import { StatusLine } from './status';
+import { watched } from './watched';
 
 /** One message or undefined per output, as Node-RED's `send` takes them. */
 export type Send = (messages: NodeMessage | (NodeMessage | undefined)[]) => void;
@@ -90,6 +91,7 @@ function refusing(
   whileRefused: NonNullable<Behaviour['input']>,
 ): Behaviour {
   node.status({ fill: 'red', shape: 'ring', text: SHORT_REASONS[error.code] });
+  watched.refusals.add(error);
   // Catch nodes are wired up only when all nodes exist.
   const report = (): void => {
     node.problem(error);
@@ -101,6 +103,7 @@ function refusing(
       throw error;
     },
     close: () => {
+      watched.refusals.delete(error);
       RED.events.removeListener('flows:started', report);
     },
   };

@@ -1,11 +1,14 @@
 /** Action *next window*: on any message, the windows that are due, one after another until caught up. */
 import type { NodeMessage } from 'node-red';
-import { Schedule, type ScheduleState } from '../../lib/schedule';
+import { asTmError, SHORT_REASONS } from '../../lib/errors';
+import { Schedule, type ScheduleSettings, type ScheduleState } from '../../lib/schedule';
 import { scheduleSettings, SettingsReader, type RawSettings } from '../../lib/settings';
 import { transfers } from '../../lib/transfer';
 import { formatWindow } from '../../lib/window';
 import { toLocal } from '../../lib/zone';
 import type { Behaviour, ConnectorNode, Send } from '../shared/node';
+import { logDelivery, StateLog } from '../shared/progress-log';
+import { watched } from '../shared/watched';
 import type { Connections } from '../tm-config/connections';
 
 const STATUS = {
@@ -27,6 +30,16 @@ export function nextBehaviour(node: ConnectorNode, raw: RawSettings, connections
   let heartbeat: NodeMessage = {};
   let sendOn: Send = () => undefined;
 
+  const stateLog = new StateLog(node);
+  const watch = {
+    name,
+    waitingFor: undefined as string | undefined,
+    get standing() {
+      return schedule?.standing;
+    },
+  };
+  watched.bookmarks.add(watch);
+
   const open = async (): Promise<Schedule> => {
     const bookmark = await connections.bookmark(name);
     if (closed) throw connections.closed('tm-bookmark');
@@ -35,10 +48,13 @@ export function nextBehaviour(node: ConnectorNode, raw: RawSettings, connections
       oldest: () => connections.oldest(),
       emit: (transfer) => {
         const tm = { transfer: transfer.id, bookmark: name };
+        logDelivery(node, transfer);
         sendOn({ ...heartbeat, payload: { ...formatWindow(transfer.window) }, tm });
       },
       onState: (state) => {
         node.statusLine.show({ ...STATUS[state.state], text: describeState(state, timeZone) });
+        watch.waitingFor = state.state === 'waiting' ? state.reason : undefined;
+        stateLog.show(`Bookmark "${name}": ${stateForLog(state, settings)}`);
       },
       onProblem: (error) => {
         node.problem(error);
@@ -61,12 +77,14 @@ export function nextBehaviour(node: ConnectorNode, raw: RawSettings, connections
       sendOn = send;
       opening ??= open().catch((error: unknown) => {
         opening = undefined;
+        watch.waitingFor = SHORT_REASONS[asTmError(error, 'TM_STATE_UNREADABLE').code];
         throw error;
       });
       await (await opening).heartbeat();
     },
     close() {
       closed = true;
+      watched.bookmarks.delete(watch);
       if (!schedule) return;
       connections.removeSchedule(name, schedule);
       schedule.close();
@@ -86,6 +104,18 @@ function describeState(state: ScheduleState, timeZone: string): string {
       return `caught up ${timeOfDay(state.position, timeZone)}`;
     case 'behind':
       return `${duration(state.seconds)} behind`;
+    case 'waiting':
+      return `waiting: ${state.reason}`;
+  }
+}
+
+/** Without what changes all the time. A bookmark that is one window behind is as good as caught up. */
+function stateForLog(state: ScheduleState, { intervalSeconds, longestSeconds }: ScheduleSettings): string {
+  switch (state.state) {
+    case 'caught-up':
+      return 'caught up';
+    case 'behind':
+      return state.seconds < intervalSeconds + longestSeconds ? 'caught up' : 'behind';
     case 'waiting':
       return `waiting: ${state.reason}`;
   }

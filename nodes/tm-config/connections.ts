@@ -86,6 +86,15 @@ export class Connections {
     return this.#endpoint;
   }
 
+  /** What is open already, for those who watch. */
+  get openSource(): Source | undefined {
+    return this.#source;
+  }
+
+  get openEndpoint(): Endpoint | undefined {
+    return this.#endpoint;
+  }
+
   /** The key of the request API. @throws TmError TM_SETTING_INVALID, TM_ENV_UNSET */
   requestKey(): string {
     return this.#credentials.required('requestKey', 'the key that callers of the request API must send');

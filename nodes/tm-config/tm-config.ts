@@ -1,8 +1,10 @@
 /** The config node: holds the connections that other nodes share, and answers the editor's *Test* buttons. */
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { asTmError, type TmError } from '../../lib/errors';
+import { watched } from '../shared/watched';
 import { Connections, type ConfigNode } from './connections';
 import { serveTests } from './test-routes';
+import { serveWatching } from './watch-routes';
 
 export = function register(RED: NodeAPI): void {
   function TmConfigNode(this: Node, definition: NodeDef): void {
@@ -14,8 +16,10 @@ export = function register(RED: NodeAPI): void {
     } catch (error) {
       refusal = asTmError(error, 'TM_SETTING_INVALID');
     }
+    if (connections) watched.configs.add(connections);
     Object.assign(this, { connections, refusal, users: {} } satisfies Partial<ConfigNode>);
     this.on('close', (_removed: boolean, done: () => void) => {
+      if (connections) watched.configs.delete(connections);
       void (connections?.close() ?? Promise.resolve())
         .catch(() => undefined)
         .then(() => {
@@ -32,4 +36,5 @@ export = function register(RED: NodeAPI): void {
     },
   });
   serveTests(RED);
+  serveWatching(RED);
 };

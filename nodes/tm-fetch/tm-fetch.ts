@@ -8,6 +8,7 @@ import { STALL_SAID_AFTER_SECONDS, transfers, type Sequence, type Transfer } fro
 import { parseWindow } from '../../lib/window';
 import { idsOf } from '../shared/message';
 import { registerNode, type ConnectorNode, type Send } from '../shared/node';
+import { logDelivery } from '../shared/progress-log';
 import { configOf, type Connections } from '../tm-config/connections';
 
 /** A body larger than this is cut by time before tm-post, which may cut further. */
@@ -66,7 +67,9 @@ export = function register(RED: NodeAPI): void {
       const known = transfers.get(idsOf(message).transfer);
       if (known && !known.ended) return known;
       // Built by hand, or left over from before a redeploy: the window itself says what to read.
-      return transfers.issue(parseWindow(message.payload, timeZone));
+      const transfer = transfers.issue(parseWindow(message.payload, timeZone));
+      logDelivery(node, transfer);
+      return transfer;
     }
 
     async function read(

@@ -14,6 +14,7 @@ import type { Receipt, Transfer } from '../../lib/transfer';
 import { Turns } from '../../lib/turns';
 import { batchPartOf, idsOf, type BatchPart } from '../shared/message';
 import { registerNode, type Send } from '../shared/node';
+import { StateLog } from '../shared/progress-log';
 import { configOf } from '../tm-config/connections';
 import { ReadingsHeld, readingsIn, Refusals } from './refusals';
 
@@ -51,7 +52,9 @@ export = function register(RED: NodeAPI): void {
       return search;
     };
 
+    const stateLog = new StateLog(node);
     const showState = ({ state, reason }: EndpointState): void => {
+      stateLog.show(state === 'ok' ? 'Endpoint: ok' : `Endpoint: ${state}: ${reason}`, state === 'ok');
       if (state !== 'ok') node.statusLine.show({ ...STATUS[state], text: `${state}: ${reason}` });
       if (endpoint.held) alarm.raise(endpoint.held);
     };

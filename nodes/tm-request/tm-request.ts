@@ -10,6 +10,8 @@ import { Tasks, type QueueState } from '../../lib/task';
 import { transfers, type Transfer } from '../../lib/transfer';
 import { formatWindow, type Window } from '../../lib/window';
 import { registerNode, type ConnectorNode, type Send } from '../shared/node';
+import { logDelivery, StateLog } from '../shared/progress-log';
+import { watched } from '../shared/watched';
 import { configOf } from '../tm-config/connections';
 import { answerHttpErrors } from './http-errors';
 
@@ -35,7 +37,12 @@ export = function register(RED: NodeAPI): void {
     'tm-request',
     (node, raw) => {
       const connections = configOf(RED, raw);
+      const stateLog = new StateLog(node);
       const showState = (state: QueueState): void => {
+        stateLog.show(
+          'reason' in state ? `Tasks: ${state.state}: ${state.reason}` : `Tasks: ${state.state}`,
+          state.state === 'idle',
+        );
         node.statusLine.show({ ...STATUS[state.state], text: describeState(state) });
       };
       const tasks = new Tasks(
@@ -59,6 +66,7 @@ export = function register(RED: NodeAPI): void {
         tasks.start();
       };
       RED.events.once('flows:started', start);
+      watched.tasks.add(tasks);
       return {
         async input(message, send) {
           const answer = await api.handle(requestOf(message));
@@ -68,6 +76,7 @@ export = function register(RED: NodeAPI): void {
         },
         async close() {
           RED.events.removeListener('flows:started', start);
+          watched.tasks.delete(tasks);
           await tasks.close();
         },
       };
@@ -90,6 +99,7 @@ function emit(
   onWaiting: (reason: string | undefined) => void,
 ): Transfer {
   const transfer = transfers.issue(window, { task });
+  logDelivery(node, transfer);
   transfer.onStalled = (message) => {
     node.problem(new TmError('TM_STALLED', message));
   };
