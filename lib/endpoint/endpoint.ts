@@ -58,11 +58,6 @@ export class Endpoint {
     return this.#line.gate.state;
   }
 
-  /** For messages: without the query, which may hold a secret. */
-  get address(): string {
-    return this.#line.address;
-  }
-
   /** Why it holds, and what to do; undefined while it does not. */
   get held(): TmError | undefined {
     const { state, lastFailure } = this.#line.gate;

@@ -5,7 +5,7 @@ import type { ReadingPlan } from './plan';
 import type { ReadingsQuery } from './query';
 import type { RowSink } from './rows';
 
-export type { LongQuery, ReadingsQuery, SqlQuery, WideQuery } from './query';
+export type { LongQuery, ReadingsQuery, WideQuery } from './query';
 
 /** What a database says of itself, for the *Test* button. */
 export interface SourceIdentity {
