@@ -131,7 +131,7 @@ describe('The URL of a database', () => {
   }
 
   it('of an engine whose driver is not installed says what to install', async () => {
-    const load = (): Promise<unknown> => import('no-such-driver' as string);
+    const load = (): Promise<unknown> => import('no-such-driver');
     await assert.rejects(loadDriver('no-such-driver', load), {
       code: 'TM_SETTING_INVALID',
       message: /npm install no-such-driver/,
