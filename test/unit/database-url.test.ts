@@ -131,11 +131,14 @@ describe('The URL of a database', () => {
   }
 
   it('of an engine whose driver is not installed says what to install', async () => {
-    const load = (): Promise<unknown> => import('no-such-driver');
-    await assert.rejects(loadDriver('no-such-driver', load), {
-      code: 'TM_SETTING_INVALID',
-      message: /npm install no-such-driver/,
-    });
+    const driver: string = 'no-such-driver';
+    await assert.rejects(
+      loadDriver(driver, (): Promise<unknown> => import(driver)),
+      {
+        code: 'TM_SETTING_INVALID',
+        message: /npm install no-such-driver/,
+      },
+    );
   });
 
   it('of an engine that is not there yet is refused', () => {
