@@ -258,7 +258,7 @@ describe('Reading a window', () => {
           const batches = await read(undefined, overrides).then(
             (summary) => summary.batches,
             // A second that does not fit.
-            ({ code }: TmError) => code,
+            (error: unknown) => (error as TmError).code,
           );
           if (batches === 'TM_QUERY_TIMEOUT') assert.deepEqual(bodies(), expected.slice(0, sent.length));
           else
