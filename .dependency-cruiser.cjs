@@ -66,7 +66,7 @@ module.exports = {
     {
       name: 'scripts-only-for-tests',
       severity: 'error',
-      from: { pathNot: '^(scripts|test)/' },
+      from: { pathNot: '^(scripts|test|bench)/' },
       to: { path: '^scripts/' },
     },
     {

@@ -35,7 +35,13 @@ describe('A database server that is away for an hour', () => {
 
   for (const [how, leave] of [
     ['refuses connections', (through: TcpProxy) => through.refuse()],
-    ['does not answer', (through: TcpProxy) => Promise.resolve(through.stopForwarding())],
+    [
+      'does not answer',
+      (through: TcpProxy) => {
+        through.stopForwarding();
+        return Promise.resolve();
+      },
+    ],
   ] as const) {
     it(`and ${how}`, async () => {
       assert(proxy);
