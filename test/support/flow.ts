@@ -99,12 +99,17 @@ export function collect(id: string): FlowMessage[] {
   return messages;
 }
 
-/** What a node has logged since the flow was deployed. */
+const DEBUG_LEVEL = 50;
+
+/** What a node has logged since the flow was deployed, less what is for debugging. */
 export function logged(id: string): string[] {
   return helper
     .log()
     .getCalls()
-    .map(({ args: [entry] }) => entry as { readonly id?: string; readonly msg?: unknown })
-    .filter((entry) => entry.id === id)
+    .map(
+      ({ args: [entry] }) =>
+        entry as { readonly id?: string; readonly level: number; readonly msg?: unknown },
+    )
+    .filter((entry) => entry.id === id && entry.level < DEBUG_LEVEL)
     .map(({ msg }) => (msg instanceof Error ? msg.message : String(msg)));
 }
