@@ -1,7 +1,16 @@
 /** `npm run bench` runs the short form of everything; `npm run bench -- NAME …` one measurement, in full. */
+import { profile } from './profile';
+import { small } from './small-windows';
 import { throughput } from './throughput';
+import { backlog, latency } from './windows';
 
-const MEASUREMENTS: Readonly<Record<string, (...args: number[]) => Promise<void>>> = { throughput };
+const MEASUREMENTS: Readonly<Record<string, (...args: number[]) => Promise<void>>> = {
+  throughput,
+  small,
+  backlog,
+  latency,
+  profile,
+};
 
 async function main(): Promise<void> {
   const [name, ...args] = process.argv.slice(2);

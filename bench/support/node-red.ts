@@ -7,6 +7,9 @@ import { startNodeRed, type Flow, type NodeRed } from '../../scripts/start/node-
 export interface ProcessFigures {
   readonly rssMB: number;
   readonly peakRssMB: number;
+  /** V8's heap and the Buffers outside it, when the most was resident. */
+  readonly peakHeapMB: number;
+  readonly peakBuffersMB: number;
   readonly cpuMs: number;
   readonly delayP99Ms: number;
   readonly delayMaxMs: number;
@@ -20,12 +23,21 @@ export interface Mark {
   readonly message: { readonly payload?: Readonly<Record<string, unknown>>; readonly statusCode?: number };
 }
 
+export interface CpuProfile {
+  readonly nodes: readonly {
+    readonly id: number;
+    readonly children?: readonly number[];
+    readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
+  }[];
+  readonly samples: readonly number[];
+  /** Microseconds. */
+  readonly timeDeltas: readonly number[];
+}
+
 export interface MeasuredOptions {
   readonly databaseUrl: string;
   readonly endpointUrl: string;
   readonly flow: Flow;
-  /** For node, such as --cpu-prof. */
-  readonly nodeOptions?: string;
 }
 
 export class MeasuredNodeRed {
@@ -39,12 +51,7 @@ export class MeasuredNodeRed {
     nodeRed.process.setMaxListeners(0);
   }
 
-  static async start({
-    databaseUrl,
-    endpointUrl,
-    flow,
-    nodeOptions = '',
-  }: MeasuredOptions): Promise<MeasuredNodeRed> {
+  static async start({ databaseUrl, endpointUrl, flow }: MeasuredOptions): Promise<MeasuredNodeRed> {
     const directory = await mkdtemp(join(tmpdir(), 'tm-bench-'));
     const userDirectory = join(directory, 'node-red');
     await mkdir(join(userDirectory, 'nodes'), { recursive: true });
@@ -54,7 +61,7 @@ export class MeasuredNodeRed {
       userDirectory,
       flow,
       env: {
-        NODE_OPTIONS: `--require ${join(__dirname, 'probe.cjs')} ${nodeOptions}`,
+        NODE_OPTIONS: `--require ${join(__dirname, 'probe.cjs')}`,
         BENCH_PROJECT: resolve('package.json'),
         DATABASE_URL: databaseUrl,
         POST_DATA_ENDPOINT: endpointUrl,
@@ -87,11 +94,18 @@ export class MeasuredNodeRed {
 
   /** Since the last `reset`. */
   figures(): Promise<ProcessFigures> {
-    return this.#ask('report');
+    return this.#ask('report') as Promise<ProcessFigures>;
   }
 
-  reset(): Promise<ProcessFigures> {
+  reset(): Promise<unknown> {
     return this.#ask('reset');
+  }
+
+  /** The CPU profile of what is done meanwhile. */
+  async profile(work: () => Promise<void>): Promise<CpuProfile> {
+    await this.#ask('profile');
+    await work();
+    return ((await this.#ask('profile')) as { readonly profile: CpuProfile }).profile;
   }
 
   async stop(): Promise<void> {
@@ -99,8 +113,8 @@ export class MeasuredNodeRed {
     await rm(this.directory, { recursive: true, force: true });
   }
 
-  async #ask(ask: 'report' | 'reset'): Promise<ProcessFigures> {
-    const answered = this.#next((message): message is { answer: ProcessFigures } => 'answer' in message);
+  async #ask(ask: 'report' | 'reset' | 'profile'): Promise<unknown> {
+    const answered = this.#next((message): message is { answer: unknown } => 'answer' in message);
     this.nodeRed.process.send({ ask });
     return (await answered).answer;
   }
