@@ -57,14 +57,15 @@ export class BenchDatabase {
     await this.client.query(`
       drop table if exists ${table};
       create table ${table} (sensor_id text not null, timestamp timestamptz not null, value double precision);
-      insert into ${table}
-        select 'K' || (100 + sensor % 20) || '.VIB_' || lpad(sensor::text, 5, '0'),
-               to_timestamp(${from} + second),
-               (50000 + abs(hashint8extended(second::int8 * 1000000 + sensor, ${SEED}) % 100000)) / 1000.0::float8
-          from generate_series(0, ${seconds - 1}) second, generate_series(1, ${sensors}) sensor;
+      ${insertSql(table, sensors, from, seconds)};
       create index on ${table} (timestamp);`);
     await this.client.query(`vacuum analyze ${table}`);
     return { table, start: from, end: from + seconds, rows: sensors * seconds };
+  }
+
+  /** As a historian writes live. */
+  async insertSecond(table: string, sensors: number, second: number): Promise<void> {
+    await this.client.query(insertSql(table, sensors, second, 1));
   }
 
   async close(): Promise<void> {
@@ -75,4 +76,13 @@ export class BenchDatabase {
 
 export function isoTime(seconds: number): string {
   return new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
+}
+
+function insertSql(table: string, sensors: number, from: number, seconds: number): string {
+  return `
+    insert into ${table}
+      select 'K' || (100 + sensor % 20) || '.VIB_' || lpad(sensor::text, 5, '0'),
+             to_timestamp(${from} + second),
+             (50000 + abs(hashint8extended(second::int8 * 1000000 + sensor, ${SEED}) % 100000)) / 1000.0::float8
+        from generate_series(0, ${seconds - 1}) second, generate_series(1, ${sensors}) sensor`;
 }

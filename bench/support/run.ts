@@ -9,6 +9,8 @@ export interface Run {
   readonly ms: number;
   readonly figures?: ProcessFigures;
   readonly idleMB?: number;
+  /** Where there are no figures of the process itself. */
+  readonly peakMB?: number | undefined;
 }
 
 /** The window's rows to /dev/null by PostgreSQL's own client. */
