@@ -10,7 +10,7 @@ import { TmError } from '../../lib/errors';
 import { RejectedRanges } from '../../lib/rejected';
 import type { Schedule } from '../../lib/schedule';
 import { configSettings, SettingsReader, type ConfigSettings, type RawSettings } from '../../lib/settings';
-import { addressId, parseDatabaseUrl } from '../../lib/database-url';
+import { addressId, parseDatabaseUrl, type DatabaseAddress } from '../../lib/database-url';
 import { openSource } from '../../lib/source/open';
 import type { ReadingsQuery, Source } from '../../lib/source/source';
 import { DatabaseStore } from '../../lib/state/database-store';
@@ -111,10 +111,7 @@ export class Connections {
     } else {
       const { bookmarkTable, bookmarkNameColumn, bookmarkTimestampColumn, timeZone } = settings;
       this.#store = DatabaseStore.connect(
-        parseDatabaseUrl(
-          this.#credentials.required('stateUrl', 'the URL of the database for state'),
-          'stateUrl',
-        ),
+        this.#stateAddress(),
         bookmarkTable === ''
           ? {}
           : {
@@ -229,6 +226,16 @@ export class Connections {
     );
     await Promise.allSettled([...closeBookmarks, this.#source?.close(), this.#endpoint?.close()]);
     await this.#store?.close();
+  }
+
+  #stateAddress(): DatabaseAddress {
+    const url = this.#credentials.required('stateUrl', 'the URL of the database for state');
+    const address = parseDatabaseUrl(url, 'stateUrl');
+    if (address.engine === 'postgresql') return address;
+    throw new TmError(
+      'TM_SETTING_INVALID',
+      `stateUrl is of ${address.engine}; state is kept in PostgreSQL, or in files. Choose files, or give the URL of a PostgreSQL database.`,
+    );
   }
 
   #scheduleKey(bookmark: string): string {
