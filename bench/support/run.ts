@@ -61,7 +61,7 @@ export async function userFlowRun(nodeRed: MeasuredNodeRed, sink: Sink, readings
 }
 
 /** A way that does not move every reading is not faster: it is broken. */
-async function check(sink: Sink, { rows }: Readings, who: string): Promise<void> {
+export async function check(sink: Sink, { rows }: Readings, who: string): Promise<void> {
   const { readings, bytesOnWire } = await sink.take();
   if (readings !== rows && bytesOnWire < 1e9) {
     throw new Error(`${who} posted ${readings} readings of ${rows}`);
