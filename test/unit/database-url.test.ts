@@ -131,7 +131,7 @@ describe('The URL of a database', () => {
   }
 
   it('of an engine whose driver is not installed says what to install', async () => {
-    const driver: string = 'no-such-driver';
+    const driver = ['no', 'such', 'driver'].join('-');
     await assert.rejects(
       loadDriver(driver, (): Promise<unknown> => import(driver)),
       {
