@@ -101,7 +101,7 @@ export function collect(id: string): FlowMessage[] {
 
 const DEBUG_LEVEL = 50;
 
-/** What a node has logged since the flow was deployed, less what is for debugging. */
+/** What a node has said in its log since the flow was deployed: no debugging, no records of windows and states. */
 export function logged(id: string): string[] {
   return helper
     .log()
@@ -111,5 +111,5 @@ export function logged(id: string): string[] {
         entry as { readonly id?: string; readonly level: number; readonly msg?: unknown },
     )
     .filter((entry) => entry.id === id && entry.level < DEBUG_LEVEL)
-    .map(({ msg }) => (msg instanceof Error ? msg.message : String(msg)));
+    .flatMap(({ msg }) => (msg instanceof Error ? msg.message : typeof msg === 'string' ? msg : []));
 }
