@@ -1,6 +1,7 @@
 /** One exchange with the endpoint, and what it means. */
 import type { ConnectionOptions } from 'node:tls';
 import { TmError, reasonOf } from '../errors';
+import { redact } from '../redact';
 import { quote } from '../window';
 import { ExchangeTimeout, PostClient, type Answer } from './client';
 import { Compression, encode, type CompressionSetting } from './compression';
@@ -97,10 +98,12 @@ export class Exchanger {
       kind,
       reason: `endpoint ${status}`,
       status,
-      answer: this.#withoutKey(
-        redirectsTo === undefined
-          ? readable(answer)
-          : `it redirects to ${redirectsTo}, which is not followed`,
+      answer: startOf(
+        this.#withoutKey(
+          redirectsTo === undefined
+            ? readable(answer)
+            : `it redirects to ${redirectsTo}, which is not followed`,
+        ),
       ),
       ...(retryAfter === undefined ? {} : { retryAfterSeconds: retryAfter }),
     };
@@ -128,20 +131,21 @@ export class Exchanger {
     return new TmError('TM_ENDPOINT_UNAVAILABLE', `No answer from ${this.address}: ${why}.`, { cause });
   }
 
-  /** Some servers quote the key that they refuse. */
   #withoutKey(text: string): string {
-    const { key } = this.#settings;
-    return text.replaceAll(key, '…').replaceAll(encodeURIComponent(key), '…');
+    return redact(text, this.#settings.key);
   }
 }
 
-/** The start of an answer in one line; pages of proxies without their markup. */
+/** An answer in one line; pages of proxies without their markup. */
 function readable({ text, headers }: Answer): string {
   const plain = headerText(headers['content-type'])?.includes('html')
     ? text.replace(/<(style|script)\b[\s\S]*?<\/\1>|<[^>]*>/gi, ' ')
     : text;
-  const line = plain.replace(/[\s\p{Cc}]+/gu, ' ').trim();
-  // Not through the middle of a character.
+  return plain.replace(/[\s\p{Cc}]+/gu, ' ').trim();
+}
+
+/** Of what holds no key any more, or half of one might be left. Not through the middle of a character. */
+function startOf(line: string): string {
   return line.slice(0, MOST_ANSWER_CHARACTERS).replace(/[\uD800-\uDBFF]$/, '');
 }
 

@@ -6,6 +6,7 @@ import type { NodeAPI } from 'node-red';
 import { parseDatabaseUrl } from '../../lib/database-url';
 import { reasonOf } from '../../lib/errors';
 import type { Outcome } from '../../lib/endpoint/endpoint';
+import { redact } from '../../lib/redact';
 import type { RawSettings } from '../../lib/settings';
 import { formatInstant } from '../../lib/window';
 import { Connections, type ConfigCredentials } from './connections';
@@ -123,8 +124,8 @@ function withoutSecrets(text: string, values: Readonly<Record<string, unknown>>)
   for (const name of SECRETS) {
     const secret = values[name];
     if (typeof secret !== 'string' || secret === '') continue;
-    clean = clean.replaceAll(secret, '…');
-    for (const password of passwordsOf(secret)) clean = clean.replaceAll(password, '…');
+    clean = redact(clean, secret);
+    for (const password of passwordsOf(secret)) clean = redact(clean, password);
   }
   return clean;
 }
