@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { Window } from '../../lib/window';
 import { until } from '../support/until';
 import type { TimeType } from './fixture';
+import { recordTime } from './record';
 import { longQuery, shortest, timeAt, valuesOf, windowOf, DAY, type Harness } from './harness';
 
 const MORNING = windowOf('2026-01-01T00:00:00Z', '2026-01-01T12:00:00Z');
@@ -35,6 +36,12 @@ export function windows(harness: Harness): void {
           stamps.slice(0, 3),
         );
         assert.equal(await source.oldest(longQuery()), MORNING.start);
+        recordTime(
+          fixture.name,
+          titleOf(time),
+          time.write(timeAt(stamps[1] ?? '', 'UTC')),
+          morning.a?.[1]?.timestamp,
+        );
       });
     } else {
       it(`${titleOf(time)} is its midnight`, async () => {
