@@ -21,12 +21,12 @@ export async function postgresTables(client: Client): Promise<string[]> {
 
 /** @throws TmError TM_QUERY_FAILED where there is no such table, or none that the user may see */
 export async function postgresTable(client: Client, parts: readonly string[]): Promise<TableInfo> {
-  const { rows: found } = await client.query<{ oid: string | null }>(
-    'SELECT to_regclass($1)::oid::text AS oid',
+  const { rows: found } = await client.query<{ oid: string; relkind: string }>(
+    'SELECT oid::text, relkind FROM pg_class WHERE oid = to_regclass($1)',
     [parts.map((part) => `"${part.replaceAll('"', '""')}"`).join('.')],
   );
-  const oid = found[0]?.oid;
-  if (oid == null) {
+  const [relation] = found;
+  if (!relation) {
     throw new TmError(
       'TM_QUERY_FAILED',
       `There is no table ${tableName(parts)}, or its user may not see it. Check its name and schema.`,
@@ -39,7 +39,7 @@ export async function postgresTable(client: Client, parts: readonly string[]): P
       WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped
         AND has_column_privilege(a.attrelid, a.attnum, 'SELECT')
       ORDER BY a.attnum`,
-    [oid],
+    [relation.oid],
   );
   // Only what serves any row: valid, whole, and of a kind that has an order.
   const { rows: indexes } = await client.query<{ name: string; columns: string[] }>(
@@ -51,9 +51,10 @@ export async function postgresTable(client: Client, parts: readonly string[]): P
        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
       WHERE i.indrelid = $1::oid AND i.indisvalid AND i.indpred IS NULL AND m.amname IN ('btree', 'brin')
       ORDER BY 1`,
-    [oid],
+    [relation.oid],
   );
   return {
+    isView: relation.relkind === 'v' || relation.relkind === 'f',
     columns: columns.map(({ name, type, typename }) => postgresColumn(name, type, typename)),
     indexes,
   };

@@ -16,6 +16,8 @@ export interface SourceIdentity {
 
 /** A table or view as the database's catalog has it. */
 export interface TableInfo {
+  /** Its rows are those of other tables, whose indexes are not told. */
+  readonly isView: boolean;
   readonly columns: readonly ColumnInfo[];
   /** Columns of each index in order, by their names; an expression is an empty name. */
   readonly indexes: readonly IndexInfo[];

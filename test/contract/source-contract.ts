@@ -7,6 +7,7 @@ import type { EngineFixture } from './fixture';
 import { Harness } from './harness';
 import { names } from './names';
 import { ownSql } from './own-sql';
+import { previews } from './preview';
 import { sensors } from './sensors';
 import { shapes } from './shapes';
 import { values } from './values';
@@ -26,6 +27,7 @@ export function sourceContract(fixture: EngineFixture): void {
     'SQL of the user': ownSql,
     'what goes wrong': failures,
     'names and the catalog': names,
+    'the preview': previews,
   };
   for (const [subject, tests] of Object.entries(subjects)) {
     describe(subject, () => {

@@ -1,5 +1,6 @@
 /** TRAP 10: what each type of value is posted as. */
 import assert from 'node:assert/strict';
+import { recordValues } from './record';
 import { longQuery, timeAt, valuesOf, DAY, type Harness } from './harness';
 
 export function values(harness: Harness): void {
@@ -13,6 +14,15 @@ export function values(harness: Harness): void {
         await fixture.execute(`INSERT INTO ${quote('readings')} VALUES (${literal('a')}, ${at}, ${value})`);
       }
       assert.deepEqual(valuesOf((await harness.posted()).a), posted);
+      const [body = ''] = await harness.bodies(longQuery(), DAY);
+      // To the byte: reading the JSON would take zeros off.
+      const values = [...body.matchAll(/"value":(.*?)\}(?=,\{"timestamp":|\]\}\}$)/gs)];
+      recordValues(
+        fixture.name,
+        type,
+        literals,
+        values.map(([, json = '']) => json),
+      );
     });
   }
 

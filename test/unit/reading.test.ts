@@ -82,7 +82,7 @@ class HundredReadings implements Source {
     return Promise.resolve([]);
   }
   table(): Promise<TableInfo> {
-    return Promise.resolve({ columns: [], indexes: [] });
+    return Promise.resolve({ isView: false, columns: [], indexes: [] });
   }
   createIndexSql(): string {
     return '';
