@@ -67,6 +67,8 @@ const COMMIT_GIVEN_UP_MS = 600_000;
 const RETRY_BASE_MS = 1_000;
 const RETRY_CAP_MS = 60_000;
 const SKEW_SECONDS = 5;
+/** The database's clock may be set: it is not reckoned from one that it showed longer ago. */
+const RECKONED_FOR_MS = 60_000;
 
 export class Schedule {
   readonly #slots: Slot[] = [];
@@ -322,7 +324,8 @@ export class Schedule {
     if (reckoned !== undefined) {
       const nothingDue = reckoned - position < this.settings.intervalSeconds;
       const manyDue = reckoned - position > this.settings.longestSeconds * (this.settings.inFlight + 1);
-      if (nothingDue || manyDue) return manyDue ? this.#askedHorizon() : reckoned;
+      const fresh = performance.now() - (this.#asked?.at ?? 0) <= RECKONED_FOR_MS;
+      if ((nothingDue && fresh) || manyDue) return manyDue ? this.#askedHorizon() : reckoned;
     }
     await this.#askClock();
     return this.#askedHorizon();

@@ -45,3 +45,20 @@ export async function orAborted<Result>(work: Promise<Result>, signal: AbortSign
     signal.removeEventListener('abort', stop);
   }
 }
+
+/** Whether `work` is over, well or badly, within so many milliseconds; it goes on otherwise, and may fail unheard. */
+export async function settlesWithin(ms: number, work: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLong = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, ms, false);
+  });
+  const over = work.then(
+    () => true,
+    () => true,
+  );
+  try {
+    return await Promise.race([over, tooLong]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

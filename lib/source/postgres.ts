@@ -2,9 +2,10 @@
  * PostgreSQL (and TimescaleDB): rows in place, as fast as the server hands them out. The session is read-only,
  * bounded by a statement timeout, and pins every setting that shapes text.
  */
+import { Socket } from 'node:net';
 import knex, { type Knex } from 'knex';
 import { Client, type ClientConfig, type QueryArrayConfig } from 'pg';
-import { orAborted } from '../signals';
+import { orAborted, settlesWithin } from '../signals';
 import type { ColumnInfo } from './columns';
 import { checkColumns, type Cells, type Engine, type StreamOptions } from './engine';
 import { postgresTable, postgresTables } from './postgres-catalog';
@@ -17,6 +18,8 @@ import type { Sql } from './sql-text';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const CANCEL_TIMEOUT_MS = 2_000;
+/** For the server's side of a goodbye. */
+const GOODBYE_MS = 500;
 
 const silent = (): void => undefined;
 const SILENT = { warn: silent, error: silent, debug: silent, deprecate: silent };
@@ -38,10 +41,12 @@ export class PostgresEngine implements Engine {
   readonly #knex: Knex;
   readonly #pool: ConnectionPool;
   readonly #cancelling = new Set<Promise<void>>();
+  /** Of every connection, those that are still being made too: a server that hangs lets none of them end. */
+  readonly #sockets = new Set<Socket>();
 
   constructor(settings: EngineSettings) {
     this.poolSize = settings.poolSize;
-    this.#config = clientConfig(settings);
+    this.#config = { ...clientConfig(settings), stream: () => this.#socket() };
     this.#knex = knex({
       client: 'pg',
       connection: this.#config as Knex.PgConnectionConfig,
@@ -109,16 +114,26 @@ export class PostgresEngine implements Engine {
     return this.#withClient(signal, (client) => postgresTable(client, parts));
   }
 
+  /** Ends within seconds, whatever the server does. */
   async close(): Promise<void> {
-    await Promise.allSettled([...this.#cancelling]);
-    await this.#knex.destroy();
+    await settlesWithin(CANCEL_TIMEOUT_MS, Promise.allSettled([...this.#cancelling]));
+    const destroyed = this.#knex.destroy();
+    if (await settlesWithin(GOODBYE_MS, destroyed)) return;
+    for (const socket of this.#sockets) socket.destroy();
+    await settlesWithin(GOODBYE_MS, destroyed);
+  }
+
+  #socket(): Socket {
+    const socket = new Socket();
+    this.#sockets.add(socket);
+    return socket.once('close', () => this.#sockets.delete(socket));
   }
 
   async #withClient<Result>(
     signal: AbortSignal,
     work: (client: PooledClient) => Promise<Result>,
   ): Promise<Result> {
-    const client = await this.#pool.acquireConnection();
+    const client = await this.#acquire(signal);
     const abandon = (): void => {
       this.#abandon(client);
     };
@@ -129,6 +144,17 @@ export class PostgresEngine implements Engine {
     } finally {
       signal.removeEventListener('abort', abandon);
       await this.#pool.releaseConnection(client);
+    }
+  }
+
+  async #acquire(signal: AbortSignal): Promise<PooledClient> {
+    const acquiring = this.#pool.acquireConnection();
+    try {
+      return await orAborted(acquiring, signal);
+    } catch (error) {
+      // Nobody waits for it any more: it goes back when it comes.
+      if (signal.aborted) acquiring.then((late) => this.#pool.releaseConnection(late)).catch(silent);
+      throw error;
     }
   }
 

@@ -5,6 +5,7 @@
 import type { Node, NodeAPI, NodeDef, NodeMessage, NodeMessageInFlow } from 'node-red';
 import { SHORT_REASONS, TmError, asTmError } from '../../lib/errors';
 import type { RawSettings } from '../../lib/settings';
+import { settlesWithin } from '../../lib/signals';
 import { StatusLine } from './status';
 import { watched } from './watched';
 
@@ -109,19 +110,13 @@ function refusing(
   };
 }
 
-async function closeWithin(node: Node, behaviour: Behaviour): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLong = new Promise<void>((resolve) => {
-    timer = setTimeout(() => {
-      node.warn(`Closing took longer than ${CLOSE_WITHIN_MS / 1000} s and goes on in the background.`);
-      resolve();
-    }, CLOSE_WITHIN_MS);
-  });
+/** Closes in the time that a redeploy may take; what takes longer goes on in the background. */
+export async function closeWithin(node: Node, behaviour: Pick<Behaviour, 'close'>): Promise<void> {
   try {
-    await Promise.race([behaviour.close?.(), tooLong]);
+    const closing = Promise.resolve(behaviour.close?.());
+    if (await settlesWithin(CLOSE_WITHIN_MS, closing)) await closing;
+    else node.warn(`Closing took longer than ${CLOSE_WITHIN_MS / 1000} s and goes on in the background.`);
   } catch (error) {
     node.warn(`Closing failed: ${asTmError(error, 'TM_CLOSED').message}`);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -1,6 +1,7 @@
 /** The config node: holds the connections that other nodes share, and answers the editor's *Test* buttons. */
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { asTmError, type TmError } from '../../lib/errors';
+import { closeWithin } from '../shared/node';
 import { watched } from '../shared/watched';
 import { Connections, type ConfigNode } from './connections';
 import { serveTests } from './test-routes';
@@ -20,11 +21,7 @@ export = function register(RED: NodeAPI): void {
     Object.assign(this, { connections, refusal, users: {} } satisfies Partial<ConfigNode>);
     this.on('close', (_removed: boolean, done: () => void) => {
       if (connections) watched.configs.delete(connections);
-      void (connections?.close() ?? Promise.resolve())
-        .catch(() => undefined)
-        .then(() => {
-          done();
-        });
+      void closeWithin(this, { close: () => connections?.close() }).then(done);
     });
   }
   RED.nodes.registerType('tm-config', TmConfigNode, {

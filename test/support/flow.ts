@@ -13,6 +13,7 @@ import registerPost from '../../nodes/tm-post/tm-post';
 import registerRequest from '../../nodes/tm-request/tm-request';
 import { transfers } from '../../lib/transfer';
 import { nodeRedMain } from './node-red';
+import { until } from './until';
 
 const requireFromNodeRed = createRequire(nodeRedMain());
 const coreNode = (file: string): NodeInitializer =>
@@ -112,4 +113,13 @@ export function logged(id: string): string[] {
     )
     .filter((entry) => entry.id === id && entry.level < DEBUG_LEVEL)
     .flatMap(({ msg }) => (msg instanceof Error ? msg.message : typeof msg === 'string' ? msg : []));
+}
+
+/** Sends message after message to a node, as an inject node does, until a condition holds. */
+export async function injectUntil(id: string, condition: () => unknown): Promise<void> {
+  await until(async () => {
+    if (await condition()) return true;
+    inject(id);
+    return false;
+  });
 }

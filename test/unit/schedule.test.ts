@@ -238,6 +238,17 @@ describe('A schedule', () => {
     assert.equal(emitted.length, 1);
   });
 
+  it('goes on soon after the database’s clock was set back by mistake, and right again', async () => {
+    await open({ start: { at: START + 1500 } });
+    skew = -3600;
+    await schedule.heartbeat();
+    assert.equal(emitted.length, 0);
+    skew = 0;
+    await timers.tickAsync(120_000);
+    await schedule.heartbeat();
+    assert.equal(emitted.length, 1);
+  });
+
   it('says once when a delivered window is not committed', async () => {
     await schedule.heartbeat();
     const [transfer] = emitted;
