@@ -6,22 +6,17 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { parseDatabaseUrl } from '../lib/database-url';
 import { Endpoint } from '../lib/endpoint/endpoint';
 import { reasonOf } from '../lib/errors';
-import {
-  configSettings,
-  fetchSettings,
-  requestSettings,
-  scheduleSettings,
-  SettingsReader,
-} from '../lib/settings';
+import { fetchSettings } from '../lib/fetch-settings';
+import { configSettings, requestSettings, scheduleSettings, SettingsReader } from '../lib/settings';
 
 export const MODES = ['request', 'schedule', 'both'] as const;
 export type Mode = (typeof MODES)[number];
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-export const LOG_LEVELS = ['info', 'fatal', 'error', 'warn', 'debug', 'trace'] as const;
-export const LOG_FORMATS = ['text', 'json'] as const;
-export const SWITCH = ['off', 'on'] as const;
+const LOG_LEVELS = ['info', 'fatal', 'error', 'warn', 'debug', 'trace'] as const;
+const LOG_FORMATS = ['text', 'json'] as const;
+const SWITCH = ['off', 'on'] as const;
 export const DEFAULT_PORT = 8000;
 
 interface Variable {

@@ -8,9 +8,12 @@
  * The same rows give the same bodies, whatever order the database gives equal timestamps in: sensors stand in
  * order of their names, and readings of one sensor and timestamp in order of their bytes.
  */
-import type { ReadingColumns, ReadingSink, ValueKind } from './source/columns';
+import { KnownSensors, sameBytes } from './known-sensors';
+import { joinParts, type Part, type SensorReadings } from './sensor-readings';
+import type { ReadingPlan, TimeField } from './source/plan';
+import type { RowSink } from './source/rows';
+import { checkForm } from './source/time-column';
 import { TimestampWriter, type TimestampFormat } from './timestamp';
-import { exactNumberJson, isPlainText, notFinite, writeNumber } from './value';
 import { formatInstant, type Window, type WindowText } from './window';
 
 /** A part of a window, ready to post. */
@@ -44,63 +47,37 @@ export class ReadingCounts {
   notFinite = 0;
   /** NULL sensors: they name nothing that could be posted. */
   withoutSensor = 0;
+  /** NULL timestamps, or none of a calendar, in rows found by another column: they stand nowhere in time. */
+  withoutTimestamp = 0;
+  /** Wall-clock stamps of an hour that occurs twice: posted as of its first pass. */
+  doubledHour = 0;
 
   get none(): boolean {
-    return this.nullValues + this.notFinite + this.withoutSensor === 0;
+    const { nullValues, notFinite, withoutSensor, withoutTimestamp, doubledHour } = this;
+    return nullValues + notFinite + withoutSensor + withoutTimestamp + doubledHour === 0;
   }
 
   add(other: ReadingCounts): void {
     this.nullValues += other.nullValues;
     this.notFinite += other.notFinite;
     this.withoutSensor += other.withoutSensor;
+    this.withoutTimestamp += other.withoutTimestamp;
+    this.doubledHour += other.doubledHour;
   }
 }
 
-const NULL = Buffer.from('null');
-const ENTRY_END = 125; // }
-const COMMA = 44;
-const QUOTE = 34;
+const EMPTY = Buffer.alloc(0);
 
-/** The readings of one sensor in the batch being built, each ending in a comma. */
-class SensorBuffer {
-  bytes = Buffer.allocUnsafe(512);
-  length = 0;
-  readings = 0;
-  /** The run (readings of one timestamp) last appended to, and where it begins. */
-  run = -1;
-  runStart = 0;
-  runReadings = 0;
-  /** Where each reading of the run begins, kept only where a sensor has several at one timestamp. */
-  ties: number[] | undefined;
-  /** The sensor that followed this one last time: tables repeat their order, so it is tried first. */
-  next: SensorBuffer | undefined;
-
-  readonly key: Buffer;
-
-  constructor(
-    readonly name: string,
-    readonly raw: Buffer,
-  ) {
-    this.key = Buffer.from(`${JSON.stringify(name)}:[`);
-  }
-
-  reserve(more: number): void {
-    if (this.length + more <= this.bytes.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.bytes.length * 2, this.length + more));
-    this.bytes.copy(larger, 0, 0, this.length);
-    this.bytes = larger;
-  }
-}
-
-export class BatchBuilder implements ReadingSink {
+export class BatchBuilder implements RowSink {
   readonly #settings: BatchSettings;
+  readonly #plan: ReadingPlan;
+  /** What comes behind the value of each reading: a name as JSON, and whose it is. */
+  readonly #extras: readonly { readonly key: Buffer; readonly of: ReadingPlan['extras'][number] }[];
+  readonly #orders: TimestampWriter;
   readonly #timestamps: TimestampWriter;
-  readonly #valueKind: ValueKind;
-
-  readonly #sensors = new Map<string, SensorBuffer>();
-  #sorted: SensorBuffer[] | undefined;
-  #last: SensorBuffer | undefined;
-  #first: SensorBuffer | undefined;
+  /** Rows are ordered by another column than their timestamp. */
+  readonly #tracked: boolean;
+  readonly #sensors: KnownSensors;
 
   /** Complete timestamps in the batch being built, and the run behind them that may still grow. */
   #closedReadings = 0;
@@ -110,10 +87,15 @@ export class BatchBuilder implements ReadingSink {
   #runBytes = 0;
   #runCounts = new ReadingCounts();
   #run = 0;
-  #runRaw = Buffer.alloc(0);
+  #runRaw: Buffer = EMPTY;
   #runNative = '';
-  #runPrefix = Buffer.alloc(0);
-  #tied: SensorBuffer[] = [];
+  #runMark = '';
+  #tied: SensorReadings[] = [];
+
+  /** How the readings of the timestamp last seen begin; undefined where it is not one of a calendar. */
+  #prefix: Buffer | undefined;
+  #prefixRaw: Buffer = EMPTY;
+  #doubled = false;
 
   /** Start of the batch being built, in the format of edges. */
   #start: string;
@@ -122,57 +104,50 @@ export class BatchBuilder implements ReadingSink {
   #complete = false;
 
   /** @param from the native timestamp at which a read of this window is taken up again */
-  constructor(settings: BatchSettings, columns: ReadingColumns, from?: string) {
+  constructor(settings: BatchSettings, plan: ReadingPlan, from?: string) {
     this.#settings = settings;
-    this.#timestamps = new TimestampWriter(settings.timestampFormat, columns.timestamp, settings.timeZone);
-    this.#valueKind = columns.value;
+    this.#plan = plan;
+    this.#extras = plan.extras.map((of) => ({ key: Buffer.from(`,${JSON.stringify(of.name)}:`), of }));
+    this.#tracked = plan.timestamp !== plan.order;
+    this.#orders = writerOf(settings, plan.order);
+    this.#timestamps = this.#tracked ? writerOf(settings, plan.timestamp) : this.#orders;
+    this.#sensors = new KnownSensors(plan);
     this.#start =
       from === undefined
-        ? this.#timestamps.edge(formatInstant(settings.window.start))
-        : this.#timestamps.edgeOf(from);
+        ? this.#orders.edge(formatInstant(settings.window.start))
+        : this.#orders.edgeOf(from);
   }
 
-  add(
-    source: Buffer,
-    timestampStart: number,
-    timestampEnd: number,
-    sensorStart: number,
-    sensorEnd: number,
-    valueStart: number,
-    valueEnd: number,
-  ): void {
-    if (!sameBytes(this.#runRaw, source, timestampStart, timestampEnd)) {
-      this.#nextRun(source, timestampStart, timestampEnd);
-    }
-    if (sensorStart < 0) {
-      this.#runCounts.withoutSensor++;
+  row(bytes: Buffer, starts: Int32Array, ends: Int32Array): void {
+    const { order, timestamp, sensor, values } = this.#plan;
+    const start = starts[order.field] ?? -1;
+    const end = ends[order.field] ?? -1;
+    if (!sameBytes(this.#runRaw, bytes, start, end)) this.#nextRun(bytes, start, end);
+    if (this.#tracked) this.#ownTimestamp(bytes, starts[timestamp.field] ?? -1, ends[timestamp.field] ?? -1);
+    const prefix = this.#prefix;
+    if (!prefix) {
+      this.#runCounts.withoutTimestamp++;
       return;
     }
-    if (valueStart < 0) {
-      this.#runCounts.nullValues++;
-      if (this.#settings.nullValues === 'skip') return;
+    let known = this.#sensors.columns;
+    if (sensor) {
+      const sensorStart = starts[sensor.field] ?? -1;
+      if (sensorStart < 0) {
+        this.#runCounts.withoutSensor++;
+        return;
+      }
+      known = this.#sensors.at(bytes, sensorStart, ends[sensor.field] ?? -1);
     }
-    const sensor = this.#sensorAt(source, sensorStart, sensorEnd);
-    if (sensor.run === this.#run) {
-      this.#noteTie(sensor);
-    } else {
-      sensor.run = this.#run;
-      sensor.runStart = sensor.length;
-      sensor.runReadings = 0;
+    for (let index = 0; index < values.length; index++) {
+      const readings = known[index];
+      const value = values[index];
+      if (readings && value) this.#reading(readings, value, prefix, bytes, starts, ends);
     }
-    const before = sensor.length;
-    const prefix = this.#runPrefix;
-    sensor.reserve(prefix.length + (valueStart < 0 ? 0 : valueEnd - valueStart) + 8);
-    sensor.bytes.set(prefix, before);
-    sensor.length = before + prefix.length;
-    if (valueStart < 0) append(sensor, NULL);
-    else this.#appendValue(sensor, source, valueStart, valueEnd);
-    sensor.bytes[sensor.length++] = ENTRY_END;
-    sensor.bytes[sensor.length++] = COMMA;
-    sensor.readings++;
-    sensor.runReadings++;
-    this.#runReadings++;
-    this.#runBytes += sensor.length - before;
+  }
+
+  /** The native timestamp of the last row; of several that are posted as one, the first. Undefined before any row. */
+  get newest(): string | undefined {
+    return this.#runNative === '' ? undefined : this.#runNative;
   }
 
   /** The batches that are complete; each is given once. */
@@ -190,18 +165,68 @@ export class BatchBuilder implements ReadingSink {
     return this.take();
   }
 
+  #reading(
+    sensor: SensorReadings,
+    { field, kind, padded }: ReadingPlan['values'][number],
+    prefix: Buffer,
+    bytes: Buffer,
+    starts: Int32Array,
+    ends: Int32Array,
+  ): void {
+    const start = starts[field] ?? -1;
+    if (start < 0) {
+      // Of a row of many sensors, no reading of this one.
+      if (!this.#plan.sensor) return;
+      this.#runCounts.nullValues++;
+      if (this.#settings.nullValues === 'skip') return;
+    }
+    if (sensor.beginReading(this.#run)) this.#tied.push(sensor);
+    const before = sensor.length;
+    sensor.append(prefix);
+    if (!sensor.appendValue(kind, padded, bytes, start, ends[field] ?? -1)) this.#runCounts.notFinite++;
+    if (this.#extras.length > 0) this.#appendExtras(sensor, bytes, starts, ends);
+    sensor.endReading();
+    if (this.#doubled) this.#runCounts.doubledHour++;
+    this.#runReadings++;
+    this.#runBytes += sensor.length - before;
+  }
+
+  #appendExtras(sensor: SensorReadings, bytes: Buffer, starts: Int32Array, ends: Int32Array): void {
+    for (const { key, of } of this.#extras) {
+      sensor.append(key);
+      sensor.appendValue(of.kind, of.padded, bytes, starts[of.field] ?? -1, ends[of.field] ?? -1);
+    }
+  }
+
   #nextRun(source: Buffer, start: number, end: number): void {
     const raw = Buffer.from(source.subarray(start, end));
     const native = raw.toString('latin1');
-    const prefix = Buffer.from(`{"timestamp":${this.#timestamps.json(native)},"value":`);
+    checkForm(native, this.#plan.order.time);
+    const mark = this.#tracked ? this.#orders.edgeOf(native) : this.#orders.json(native);
+    const { doubled } = this.#orders;
     this.#runRaw = raw;
-    this.#last = undefined;
+    this.#sensors.rewind();
     // Where stamps are posted less finely than they are stored, those that come out equal stay together.
-    if (prefix.equals(this.#runPrefix)) return;
+    if (mark === this.#runMark) return;
     this.#closeRun(native);
     this.#run++;
     this.#runNative = native;
-    this.#runPrefix = prefix;
+    this.#runMark = mark;
+    if (!this.#tracked) this.#setPrefix(mark, doubled);
+  }
+
+  #ownTimestamp(source: Buffer, start: number, end: number): void {
+    if (start >= 0 && sameBytes(this.#prefixRaw, source, start, end)) return;
+    this.#prefixRaw = Buffer.from(source.subarray(Math.max(start, 0), end));
+    this.#prefix = undefined;
+    if (start < 0) return;
+    const json = this.#timestamps.jsonIfTime(this.#prefixRaw.toString('latin1'));
+    if (json !== undefined) this.#setPrefix(json, this.#timestamps.doubled);
+  }
+
+  #setPrefix(timestampJson: string, doubled: boolean): void {
+    this.#prefix = Buffer.from(`{"timestamp":${timestampJson},"value":`);
+    this.#doubled = doubled;
   }
 
   /**
@@ -213,7 +238,7 @@ export class BatchBuilder implements ReadingSink {
       this.#closeCounts();
       return;
     }
-    for (const sensor of this.#tied) orderTies(sensor);
+    for (const sensor of this.#tied) sensor.orderTies();
     this.#tied = [];
     const { readingsPerBatch, maxBytes } = this.#settings;
     const tooMany = this.#closedReadings + this.#runReadings > readingsPerBatch;
@@ -235,8 +260,8 @@ export class BatchBuilder implements ReadingSink {
 
   #edgeAt(native: string | undefined): string {
     return native === undefined
-      ? this.#timestamps.edge(formatInstant(this.#settings.window.end))
-      : this.#timestamps.edgeOf(native);
+      ? this.#orders.edge(formatInstant(this.#settings.window.end))
+      : this.#orders.edgeOf(native);
   }
 
   #push(
@@ -261,19 +286,14 @@ export class BatchBuilder implements ReadingSink {
   #cut(runNative: string | undefined): void {
     const end = this.#edgeAt(runNative);
     const parts: Part[] = [];
-    for (const sensor of this.#inOrder()) {
+    for (const sensor of this.#sensors.inOrder()) {
       const inRun = runNative !== undefined && sensor.run === this.#run;
       const length = inRun ? sensor.runStart : sensor.length;
       if (length > 0) parts.push({ sensor, start: 0, end: length });
     }
     this.#push(parts, { start: this.#start, end }, this.#closedReadings, runNative);
     this.#complete = runNative === undefined;
-    for (const { sensor, end: cutAt } of parts) {
-      sensor.bytes.copyWithin(0, cutAt, sensor.length);
-      sensor.length -= cutAt;
-      sensor.runStart = 0;
-      sensor.readings = sensor.length === 0 ? 0 : sensor.runReadings;
-    }
+    for (const { sensor, end: cutAt } of parts) sensor.dropTo(cutAt);
     this.#start = end;
     this.#closedReadings = 0;
     this.#closedBytes = 0;
@@ -295,10 +315,10 @@ export class BatchBuilder implements ReadingSink {
       bytes = 0;
       readings = 0;
     };
-    for (const sensor of this.#inOrder()) {
+    for (const sensor of this.#sensors.inOrder()) {
       if (sensor.length === 0) continue;
       let start = 0;
-      for (const entryEnd of entryEnds(sensor, this.#runPrefix)) {
+      for (const entryEnd of sensor.entryEnds()) {
         if (bytes + (entryEnd - start) > maxBytes && readings > 0) flush(undefined);
         const last = parts[parts.length - 1];
         if (last?.sensor === sensor) last.end = entryEnd;
@@ -311,165 +331,17 @@ export class BatchBuilder implements ReadingSink {
     flush(next);
     this.#start = span.end;
     this.#complete = next === undefined;
-    for (const sensor of this.#inOrder()) {
-      sensor.length = 0;
-      sensor.readings = 0;
-      sensor.runStart = 0;
-    }
+    for (const sensor of this.#sensors.inOrder()) sensor.dropTo(sensor.length);
     this.#closedReadings = 0;
     this.#closedBytes = 0;
   }
-
-  #inOrder(): SensorBuffer[] {
-    this.#sorted ??= [...this.#sensors.values()].sort((a, b) => Buffer.compare(a.raw, b.raw));
-    return this.#sorted;
-  }
-
-  #sensorAt(source: Buffer, start: number, end: number): SensorBuffer {
-    const expected = this.#last === undefined ? this.#first : this.#last.next;
-    if (expected !== undefined && sameBytes(expected.raw, source, start, end)) {
-      this.#last = expected;
-      return expected;
-    }
-    const key = source.toString('latin1', start, end);
-    let sensor = this.#sensors.get(key);
-    if (sensor === undefined) {
-      const raw = Buffer.from(source.subarray(start, end));
-      sensor = new SensorBuffer(raw.toString('utf8'), raw);
-      this.#sensors.set(key, sensor);
-      this.#sorted = undefined;
-    }
-    if (this.#last === undefined) this.#first = sensor;
-    else this.#last.next = sensor;
-    this.#last = sensor;
-    return sensor;
-  }
-
-  #noteTie(sensor: SensorBuffer): void {
-    if (sensor.ties === undefined) {
-      sensor.ties = [sensor.runStart];
-      this.#tied.push(sensor);
-    }
-    sensor.ties.push(sensor.length);
-  }
-
-  #appendValue(sensor: SensorBuffer, source: Buffer, start: number, end: number): void {
-    switch (this.#valueKind) {
-      case 'number': {
-        const to = writeNumber(source, start, end, sensor.bytes, sensor.length);
-        if (to >= 0) sensor.length = to;
-        else this.#appendNotFinite(sensor, source.toString('latin1', start, end));
-        return;
-      }
-      case 'integer':
-      case 'decimal':
-        if (end - start <= 15) {
-          const to = writeNumber(source, start, end, sensor.bytes, sensor.length);
-          if (to >= 0) {
-            sensor.length = to;
-            return;
-          }
-        }
-        this.#appendExact(sensor, source.toString('latin1', start, end));
-        return;
-      case 'boolean':
-        // t, true, 1, or f, false, 0
-        sensor.reserve(3);
-        sensor.bytes[sensor.length++] = source[start] === 116 || source[start] === 49 ? 49 : 48;
-        return;
-      case 'text':
-        appendText(sensor, source, start, end);
-    }
-  }
-
-  #appendNotFinite(sensor: SensorBuffer, text: string): void {
-    append(sensor, Buffer.from(notFinite(text)));
-    this.#runCounts.notFinite++;
-  }
-
-  #appendExact(sensor: SensorBuffer, text: string): void {
-    const json = exactNumberJson(text);
-    if (json === 'null') this.#runCounts.notFinite++;
-    append(sensor, Buffer.from(json));
-  }
 }
 
-interface Part {
-  readonly sensor: SensorBuffer;
-  readonly start: number;
-  end: number;
-}
-
-function joinParts(parts: readonly Part[], startTime: string, endTime: string): Buffer {
-  const head = Buffer.from(`{"start_time":"${startTime}","end_time":"${endTime}","data":{`);
-  let size = head.length + 2;
-  for (const { sensor, start, end } of parts) size += sensor.key.length + (end - start) + 1;
-  const body = Buffer.allocUnsafe(size);
-  body.set(head, 0);
-  let at = head.length;
-  for (const { sensor, start, end } of parts) {
-    body.set(sensor.key, at);
-    at += sensor.key.length;
-    sensor.bytes.copy(body, at, start, end);
-    at += end - start;
-    body[at - 1] = 93; // the last comma becomes ]
-    body[at++] = COMMA;
-  }
-  if (parts.length === 0) at++;
-  body[at - 1] = 125; // the last comma becomes }
-  body[at++] = 125;
-  return body.subarray(0, at);
-}
-
-/** Readings of one sensor and one timestamp in order of their bytes: the database gives them in any. */
-function orderTies(sensor: SensorBuffer): void {
-  const starts = sensor.ties ?? [];
-  sensor.ties = undefined;
-  const entries = starts.map((start, index) =>
-    Buffer.from(sensor.bytes.subarray(start, starts[index + 1] ?? sensor.length)),
+function writerOf({ timestampFormat, timeZone }: BatchSettings, { time }: TimeField): TimestampWriter {
+  return new TimestampWriter(
+    timestampFormat,
+    time.kind,
+    timeZone,
+    time.kind === 'epoch' ? time.digits : undefined,
   );
-  entries.sort((a, b) => Buffer.compare(a, b));
-  let at = sensor.runStart;
-  for (const entry of entries) {
-    sensor.bytes.set(entry, at);
-    at += entry.length;
-  }
-}
-
-/** Where each reading of a sensor ends, in a buffer whose readings share one prefix (one timestamp). */
-function* entryEnds(sensor: SensorBuffer, prefix: Buffer): Generator<number> {
-  let at = 0;
-  for (let left = sensor.readings; left > 1; left--) {
-    // The prefix holds quotes, which values carry only escaped: it cannot be found inside one.
-    at = sensor.bytes.indexOf(prefix, at + prefix.length);
-    yield at;
-  }
-  yield sensor.length;
-}
-
-function append(sensor: SensorBuffer, bytes: Buffer): void {
-  sensor.reserve(bytes.length + 2);
-  sensor.bytes.set(bytes, sensor.length);
-  sensor.length += bytes.length;
-}
-
-function appendText(sensor: SensorBuffer, source: Buffer, start: number, end: number): void {
-  if (!isPlainText(source, start, end)) {
-    append(sensor, Buffer.from(JSON.stringify(source.toString('utf8', start, end))));
-    return;
-  }
-  sensor.reserve(end - start + 4);
-  sensor.bytes[sensor.length++] = QUOTE;
-  source.copy(sensor.bytes, sensor.length, start, end);
-  sensor.length += end - start;
-  sensor.bytes[sensor.length++] = QUOTE;
-}
-
-function sameBytes(known: Buffer, source: Buffer, start: number, end: number): boolean {
-  const { length } = known;
-  if (end - start !== length) return false;
-  for (let at = length - 1; at >= 0; at--) {
-    if (known[at] !== source[start + at]) return false;
-  }
-  return true;
 }

@@ -1,15 +1,22 @@
 /**
- * DATABASE_URL in the forms that plants have: plain (`postgresql://…`) and SQLAlchemy's (`postgresql+psycopg2://…`).
- * Parsed once, so that everything after it sees fields, never a URL with a password in it.
+ * DATABASE_URL in the forms that plants have: plain (`postgresql://…`), SQLAlchemy's (`mssql+pyodbc://…`,
+ * `sqlite:///…`) and SQL Server's own (`Server=…;Database=…`). Parsed once, so that everything after it sees
+ * fields, never a URL with a password in it.
  */
+import { adoAddress, isAdoString } from './ado-string';
 import { TmError } from './errors';
 
-export type Engine = 'postgresql';
+export type Engine = 'postgresql' | 'mssql' | 'mysql' | 'sqlite';
 
 export interface DatabaseAddress {
   readonly engine: Engine;
+  /** Empty for a file. */
   readonly host: string;
+  /** 0 for a file, and for a named instance, which says itself where it listens. */
   readonly port: number;
+  /** SQL Server's named instance. */
+  readonly instance?: string;
+  /** Its name, or the path of a file. */
   readonly database: string;
   readonly user: string;
   readonly password: string;
@@ -21,6 +28,11 @@ const SCHEMES: Readonly<Record<string, { engine: Engine; port: number }>> = {
   postgres: { engine: 'postgresql', port: 5432 },
   postgresql: { engine: 'postgresql', port: 5432 },
   timescaledb: { engine: 'postgresql', port: 5432 },
+  mssql: { engine: 'mssql', port: 1433 },
+  sqlserver: { engine: 'mssql', port: 1433 },
+  mysql: { engine: 'mysql', port: 3306 },
+  mariadb: { engine: 'mysql', port: 3306 },
+  sqlite: { engine: 'sqlite', port: 0 },
 };
 
 /**
@@ -33,36 +45,68 @@ export function parseDatabaseUrl(url: string, setting = 'databaseUrl'): Database
       'TM_SETTING_INVALID',
       `${setting} ${why}. Give a URL such as postgresql://user:password@host:5432/database.`,
     );
-  if (url.trim() === '') throw refuse('is empty');
-  const match = /^([a-z][a-z0-9]*)(?:\+[a-z0-9_]+)?:\/\/(.*)$/is.exec(url.trim());
+  const text = url.trim();
+  if (text === '') throw refuse('is empty');
+  if (isAdoString(text)) return { engine: 'mssql', ...adoAddress(text, refuse) };
+  const match = /^([a-z][a-z0-9]*)(?:\+[a-z0-9_]+)?:\/\/(.*)$/is.exec(text);
   if (!match) throw refuse('is not a URL');
   const [, scheme = '', rest = ''] = match;
   const known = SCHEMES[scheme.toLowerCase()];
   if (!known) throw refuse(`begins with "${scheme}://", a database that is not supported`);
+  if (known.engine === 'sqlite') return fileAddress(rest, refuse);
   let parsed: URL;
   try {
-    parsed = new URL(`tm://${escapeUserInfo(rest)}`);
+    // A backslash before the instance's name would be taken for the path's slash.
+    parsed = new URL(`tm://${escapeUserInfo(rest).replaceAll('\\', '%5C')}`);
   } catch {
     throw refuse(
       'cannot be read: a special character in the user, password or host may have to be percent-encoded',
     );
   }
+  const options = Object.fromEntries(parsed.searchParams);
+  const { odbc_connect: odbc } = options;
+  if (known.engine === 'mssql' && odbc !== undefined) return { engine: 'mssql', ...adoAddress(odbc, refuse) };
   const database = decode(parsed.pathname.slice(1));
   if (database === '') throw refuse('names no database');
+  const [host = '', instance] = decode(parsed.hostname)
+    .replace(/^\[|\]$/g, '')
+    .split('\\');
   return {
     engine: known.engine,
-    host: decode(parsed.hostname).replace(/^\[|\]$/g, '') || parsed.searchParams.get('host') || 'localhost',
-    port: parsed.port === '' ? known.port : Number(parsed.port),
+    host: host || parsed.searchParams.get('host') || 'localhost',
+    port: parsed.port !== '' ? Number(parsed.port) : instance === undefined ? known.port : 0,
+    ...(instance === undefined ? {} : { instance }),
     database,
     user: decode(parsed.username),
     password: decode(parsed.password),
-    options: Object.fromEntries(parsed.searchParams),
+    options,
   };
 }
 
 /** Host, port and database: what tells one source from another, without secrets. */
-export function addressId(address: DatabaseAddress): string {
-  return `${address.engine}://${address.host}:${address.port}/${address.database}`;
+export function addressId({ engine, host, port, instance, database }: DatabaseAddress): string {
+  if (engine === 'sqlite') return `sqlite://${database}`;
+  const place = instance === undefined ? `${host}:${port}` : `${host}\\${instance}`;
+  return `${engine}://${place}/${database}`;
+}
+
+/** SQLAlchemy's: three slashes before a path relative to the process, four before an absolute one. */
+function fileAddress(rest: string, refuse: (why: string) => TmError): DatabaseAddress {
+  const [path = '', query = ''] = rest.split('?');
+  if (path !== '' && !path.startsWith('/')) {
+    throw refuse('has a host: the path of an SQLite file comes after three slashes, sqlite:///plant.db');
+  }
+  const database = decode(path.slice(1));
+  if (database === '' || database === ':memory:') throw refuse('names no file');
+  return {
+    engine: 'sqlite',
+    host: '',
+    port: 0,
+    database,
+    user: '',
+    password: '',
+    options: Object.fromEntries(new URLSearchParams(query)),
+  };
 }
 
 /** Passwords are pasted as they are: everything up to the last `@` before the path is user and password. */

@@ -4,6 +4,7 @@
  */
 import { BearerKey } from './bearer-key';
 import { asTmError, type TmError } from './errors';
+import { RateLimit } from './rate-limit';
 import { parseRequestBody } from './request-body';
 import type { JsonObject, JsonValue } from './state/store';
 import type { Tasks } from './task';
@@ -19,6 +20,8 @@ export interface ApiRequest {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** As it was parsed, or the text or bytes as they came. */
   readonly body?: unknown;
+  /** Where it comes from, as far as that is known. */
+  readonly address?: string | undefined;
 }
 
 export interface ApiAnswer {
@@ -37,19 +40,29 @@ interface Operation {
 /** By method. */
 type Resource = Readonly<Record<string, Operation | undefined>>;
 
+/**
+ * For the key, and for each address without it. A script may ask for hundreds of ranges at once, and look after
+ * them every second; what is beyond that is a mistake, or somebody who tries keys.
+ */
+const RATE_LIMIT = { burst: 600, perSecond: 10 } as const;
 const RETRY_AFTER_SECONDS = { queueFull: 60, state: 30 } as const;
 
 export class RequestApi {
   readonly #tasks: Tasks;
   readonly #timeZone: string;
   readonly #key: BearerKey;
+  readonly #rateLimit: RateLimit;
   readonly #resources: Readonly<Record<'raise-request' | 'tasks' | 'task', Resource>>;
 
-  /** @param timeZone of times without an offset */
-  constructor(tasks: Tasks, key: string, timeZone: string) {
+  /**
+   * @param timeZone of times without an offset
+   * @param now milliseconds that only ever grow; for tests
+   */
+  constructor(tasks: Tasks, key: string, timeZone: string, now?: () => number) {
     this.#tasks = tasks;
     this.#timeZone = timeZone;
     this.#key = new BearerKey(key);
+    this.#rateLimit = new RateLimit(RATE_LIMIT, now);
     this.#resources = {
       'raise-request': { POST: { keyed: true, answer: (request) => this.#raise(request) } },
       tasks: { GET: { keyed: true, answer: () => this.#list() } },
@@ -71,15 +84,19 @@ export class RequestApi {
   }
 
   async #route(request: ApiRequest): Promise<ApiAnswer> {
+    const keyRefusal = this.#checkKey(request);
+    const caller = keyRefusal === undefined ? 'the key' : `from ${request.address ?? 'somewhere'}`;
+    const pauseSeconds = this.#rateLimit.refuse(caller);
+    if (pauseSeconds !== undefined) {
+      const detail = `Too many requests. Ask again in ${pauseSeconds} s.`;
+      return refused(429, detail, { 'Retry-After': String(pauseSeconds) });
+    }
     const { resource, taskId } = this.#find(request.path);
     if (!resource) return refused(404, 'Not Found');
     const method = request.method.toUpperCase();
     const operation = resource[method === 'HEAD' ? 'GET' : method];
     if (!operation) return refused(405, 'Method Not Allowed', { Allow: Object.keys(resource).join(', ') });
-    if (operation.keyed) {
-      const refusal = this.#checkKey(request);
-      if (refusal !== undefined) return refused(403, refusal);
-    }
+    if (operation.keyed && keyRefusal !== undefined) return refused(403, keyRefusal);
     return operation.answer(request, taskId);
   }
 

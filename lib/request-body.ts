@@ -19,7 +19,9 @@ const LATEST = Date.parse('9999-12-31T23:59:59Z') / 1000;
 /** @param timeZone of times without an offset */
 export function parseRequestBody(body: unknown, headers: Headers, timeZone: string): RequestBody {
   const raw = Buffer.isBuffer(body) || typeof body === 'string' ? Buffer.from(body) : undefined;
-  if ((raw?.length ?? Number(headers['content-length'] ?? 0)) > LARGEST_BYTES) return { tooLarge: true };
+  if (Number(headers['content-length'] ?? 0) > LARGEST_BYTES || bytesOf(raw ?? body) > LARGEST_BYTES) {
+    return { tooLarge: true };
+  }
   const type = headers['content-type'];
   if (type !== undefined && !/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(String(type).trim())) {
     return wrong('content_type', `The Content-Type is ${quote(type)}. Send JSON, as application/json.`);
@@ -60,6 +62,17 @@ function parseRange(body: object, timeZone: string): RequestBody {
   if (start >= end) return wrong('value_error', 'end_time is not after start_time.', 'end_time');
   // Outwards, so that what was asked for is inside.
   return { range: { start: Math.floor(start), end: Math.ceil(end) } };
+}
+
+/** What was parsed before it came here may have come in pieces, or compressed: its length is not in the headers. */
+function bytesOf(body: unknown): number {
+  if (Buffer.isBuffer(body)) return body.length;
+  try {
+    return (JSON.stringify(body) as string | undefined)?.length ?? 0;
+  } catch {
+    // Not from HTTP: what it is will be said.
+    return 0;
+  }
 }
 
 function inMilliseconds(value: unknown): unknown {

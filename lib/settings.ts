@@ -5,8 +5,6 @@
  */
 import { TmError } from './errors';
 import type { ScheduleSettings, ScheduleStart } from './schedule';
-import { parameterNames } from './source/sql-parameters';
-import type { ReadingsQuery } from './source/source';
 import { TIMESTAMP_FORMATS, type TimestampFormat } from './timestamp';
 import { parseInstant, quote } from './window';
 import { checkTimeZone } from './zone';
@@ -23,6 +21,13 @@ export class SettingsReader {
     if (value === undefined || value === null) return fallback;
     if (typeof value !== 'string' && typeof value !== 'number') throw invalid(name, value, 'a text');
     const text = String(value).trim();
+    // It ends a text on its way to the database, and whatever is meant to end it later is not sent.
+    if (text.includes('\0')) {
+      throw new TmError(
+        'TM_SETTING_INVALID',
+        `${name} holds a NUL, a character that cannot be sent. Remove it.`,
+      );
+    }
     // Node-RED leaves `${NAME}` as it is where no such variable is set.
     const unset = /^\$\{([^}]+)\}$/.exec(text);
     if (unset) {
@@ -70,7 +75,8 @@ export class SettingsReader {
   }
 }
 
-function invalid(name: string, value: unknown, wanted: string): TmError {
+/** @param wanted what it must be, as in `a number from 1 to 10` */
+export function invalid(name: string, value: unknown, wanted: string): TmError {
   return new TmError('TM_SETTING_INVALID', `${name} is ${quote(value)}; it must be ${wanted}.`);
 }
 
@@ -85,6 +91,8 @@ export interface ConfigSettings {
   readonly timestampFormat: TimestampFormat;
   readonly compression: 'auto' | 'none' | 'gzip';
   readonly requestTimeoutSeconds: number;
+  readonly conflict: 'refused' | 'accepted';
+  readonly longestRetryAfterSeconds: number;
   readonly state: 'file' | 'database';
   readonly stateDirectory: string;
   readonly bookmarkTable: string;
@@ -102,6 +110,8 @@ export function configSettings(raw: RawSettings): ConfigSettings {
     timestampFormat: read.choice('timestampFormat', TIMESTAMP_FORMATS),
     compression: read.choice('compression', ['auto', 'none', 'gzip']),
     requestTimeoutSeconds: read.number('requestTimeoutSeconds', 60, { least: 1, most: 3600 }),
+    conflict: read.choice('conflict', ['refused', 'accepted']),
+    longestRetryAfterSeconds: read.number('longestRetryAfterSeconds', 300, { least: 0, most: 86_400 }),
     state: read.choice('state', ['file', 'database']),
     stateDirectory: read.text('stateDirectory'),
     bookmarkTable: read.text('bookmarkTable'),
@@ -150,55 +160,6 @@ function scheduleStart(read: SettingsReader, timeZone: string): ScheduleStart {
       cause,
     });
   }
-}
-
-export interface FetchSettings {
-  readonly query: ReadingsQuery;
-  readonly readingsPerBatch: number;
-  readonly output: 'body' | 'object';
-  readonly nullValues: 'null' | 'skip';
-}
-
-export function fetchSettings(raw: RawSettings): FetchSettings {
-  const read = new SettingsReader(raw);
-  return {
-    query: readingsQuery(read),
-    readingsPerBatch: read.number('readingsPerBatch', 10_000, { least: 1, most: 1_000_000, whole: true }),
-    output: read.choice('output', ['body', 'object']),
-    nullValues: read.choice('nullValues', ['null', 'skip']),
-  };
-}
-
-function readingsQuery(read: SettingsReader): ReadingsQuery {
-  if (read.choice('from', ['table', 'sql']) === 'sql') {
-    const sql = read.required('sql', 'a SELECT with :start_time and :end_time');
-    const names = parameterNames(sql);
-    for (const name of ['start_time', 'end_time']) {
-      if (!names.includes(name)) {
-        throw new TmError(
-          'TM_SETTING_INVALID',
-          `sql has no :${name}; without it each window would read everything.`,
-        );
-      }
-    }
-    return { from: 'sql', sql };
-  }
-  return {
-    from: 'table',
-    table: read.required('table', 'the name of the table, such as public.sensor_data'),
-    sensorColumn: read.text('sensorColumn', 'sensor_id'),
-    timestampColumn: read.text('timestampColumn', 'timestamp'),
-    valueColumn: read.text('valueColumn', 'value'),
-    sensors: sensorList(read),
-  };
-}
-
-/** One sensor a line; spaces around it and empty lines do not count. */
-function sensorList(read: SettingsReader): string[] {
-  const value = read.raw.sensors;
-  if (value !== undefined && value !== null && typeof value !== 'string')
-    throw invalid('sensors', value, 'one sensor a line');
-  return [...new Set((value ?? '').split(/\r?\n/).map((line) => line.trim()))].filter((line) => line !== '');
 }
 
 export interface PostSettings {

@@ -2,8 +2,9 @@
  * Timestamps from a database's text to the posted text, byte by byte and with every digit of their precision:
  * they are never a JS Date, which would drop microseconds.
  */
-import type { TimestampKind } from './source/columns';
-import { toLocal, toUtc } from './zone';
+import { TmError } from './errors';
+import type { EpochDigits, TimeColumn } from './source/columns';
+import { doubledHour, toLocal, toUtc } from './zone';
 
 /** `iso`: UTC with `Z`; `naive`: wall clock of the source's zone, as the Python connector sent; `epoch-ms`: a number. */
 export const TIMESTAMP_FORMATS = ['iso', 'naive', 'epoch-ms'] as const;
@@ -13,16 +14,30 @@ export type TimestampFormat = (typeof TIMESTAMP_FORMATS)[number];
 const NATIVE =
   /^(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2})(?::(\d{2}(?:\.\d+)?))?)?(?:\s?(Z|[+-]\d{2}(?::?\d{2})?))?$/;
 
+/** Years of four digits. */
+const FIRST_SECOND = Date.parse('0000-01-01T00:00:00Z') / 1000;
+const LAST_SECOND = Date.parse('9999-12-31T23:59:59Z') / 1000;
+
 export class TimestampWriter {
   /** Minutes already converted: stamps come in order, so one entry serves thousands of rows. */
   #minute = '';
   #utcMinute = '';
+  #doubled = false;
+  #epochMinute = NaN;
+  #epochMinuteText = '';
 
+  /** @param epochDigits of numbers: how many of their digits are fractions of a second */
   constructor(
     readonly format: TimestampFormat,
-    readonly kind: TimestampKind,
+    readonly kind: TimeColumn['kind'],
     readonly timeZone: string,
+    readonly epochDigits: EpochDigits = 0,
   ) {}
+
+  /** Whether the last stamp was of a local hour that occurs twice: it was taken as of the first. */
+  get doubled(): boolean {
+    return this.#doubled;
+  }
 
   /** @returns JSON: a quoted text, or a number for `epoch-ms` */
   json(native: string): string {
@@ -30,12 +45,19 @@ export class TimestampWriter {
     return this.format === 'epoch-ms' ? text : `"${text}"`;
   }
 
+  /** As {@link json}; undefined for what is not of a calendar of four-digit years, as `infinity` is not. */
+  jsonIfTime(native: string): string | undefined {
+    try {
+      return this.json(native);
+    } catch (error) {
+      if (error instanceof TmError) return undefined;
+      throw error;
+    }
+  }
+
   /** As {@link json}, without quotes. */
   text(native: string): string {
-    const match = NATIVE.exec(native);
-    // `infinity` and years beyond four digits cannot be inside a window.
-    if (!match) throw new RangeError(`The timestamp "${native}" is not one of a calendar.`);
-    const [, date = '', time = '00:00', seconds = '00', offset] = match;
+    const { date, time, seconds, offset } = this.kind === 'epoch' ? this.#epoch(native) : calendar(native);
     switch (this.format) {
       case 'iso':
         return `${this.#toUtcMinute(date, time, offset)}:${seconds}Z`;
@@ -58,7 +80,7 @@ export class TimestampWriter {
   /** An edge between two batches, from the native text of the first reading behind it. */
   edgeOf(native: string): string {
     if (this.format !== 'epoch-ms') return this.text(native);
-    const edge = new TimestampWriter('iso', this.kind, this.timeZone).text(native);
+    const edge = new TimestampWriter('iso', this.kind, this.timeZone, this.epochDigits).text(native);
     // No finer than the readings, which would lie before their batch otherwise.
     return edge.replace(/(\.\d{3})\d+Z$/, '$1Z');
   }
@@ -74,6 +96,22 @@ export class TimestampWriter {
     return `${new Date(Date.parse(`${whole}Z`) + 1000).toISOString().slice(0, 19)}${zone}`;
   }
 
+  #epoch(native: string): CalendarTime {
+    const { seconds, fraction } = epochParts(native, this.epochDigits);
+    const minute = Math.floor(seconds / 60);
+    if (minute !== this.#epochMinute) {
+      this.#epochMinute = minute;
+      this.#epochMinuteText = minuteText(minute * 60);
+    }
+    const second = String(seconds - minute * 60).padStart(2, '0');
+    return {
+      date: this.#epochMinuteText.slice(0, 10),
+      time: this.#epochMinuteText.slice(11),
+      seconds: fraction === '' ? second : `${second}.${fraction}`,
+      offset: 'Z',
+    };
+  }
+
   #toUtcMinute(date: string, time: string, offset: string | undefined): string {
     if (offset === undefined ? this.timeZone === 'UTC' : offsetMinutes(offset) === 0)
       return `${date}T${time}`;
@@ -83,6 +121,7 @@ export class TimestampWriter {
     const utc = offset === undefined ? toUtc(local, this.timeZone) : local - offsetMinutes(offset) * 60;
     this.#minute = key;
     this.#utcMinute = minuteText(utc);
+    this.#doubled = offset === undefined && doubledHour(utc, this.timeZone) !== undefined;
     return this.#utcMinute;
   }
 
@@ -92,6 +131,49 @@ export class TimestampWriter {
     const utc = Date.parse(`${this.#toUtcMinute(date, time, offset)}Z`) / 1000;
     return minuteText(toLocal(utc, this.timeZone));
   }
+}
+
+interface CalendarTime {
+  readonly date: string;
+  readonly time: string;
+  readonly seconds: string;
+  readonly offset: string | undefined;
+}
+
+/** @throws TmError TM_QUERY_COLUMNS */
+function calendar(native: string): CalendarTime {
+  const match = NATIVE.exec(native);
+  // `infinity` and years beyond four digits cannot be inside a window.
+  if (!match) throw notATime(native);
+  const [, date = '', time = '00:00', seconds = '00', offset] = match;
+  return { date, time, seconds, offset };
+}
+
+/** A number since 1970, every digit of it; one in a form such as 1.7e+12 is read as the double that it stands for. */
+function epochParts(native: string, digits: EpochDigits): { seconds: number; fraction: string } {
+  const match = /^(-?\d+)(?:\.(\d+))?$/.exec(native);
+  const [, whole = '', part = ''] = match ?? [];
+  if (!match) {
+    const number = Number(native);
+    if (native.trim() === '' || !Number.isFinite(number)) throw notATime(native);
+    return epochParts(Number.isInteger(number) ? String(BigInt(number)) : number.toFixed(9), digits);
+  }
+  const scale = 10n ** BigInt(digits + part.length);
+  const scaled = BigInt(whole + part);
+  const below = ((scaled % scale) + scale) % scale;
+  const seconds = Number((scaled - below) / scale);
+  if (seconds < FIRST_SECOND || seconds > LAST_SECOND) throw notATime(native);
+  const fraction = String(below)
+    .padStart(digits + part.length, '0')
+    .replace(/0+$/, '');
+  return { seconds, fraction };
+}
+
+function notATime(native: string): TmError {
+  return new TmError(
+    'TM_QUERY_COLUMNS',
+    `The timestamp ${JSON.stringify(native.slice(0, 40))} is not one of a calendar.`,
+  );
 }
 
 function minuteText(seconds: number): string {

@@ -87,6 +87,11 @@ export class Transfer {
     return sequence;
   }
 
+  /** Whose readings it has held so far. */
+  get sensors(): Set<string> {
+    return new Set(this.#sequences.flatMap(({ sensors }) => [...sensors]));
+  }
+
   sequence(id: string): Sequence | undefined {
     return this.#sequences.find((sequence) => sequence.id === id);
   }
@@ -100,11 +105,10 @@ export class Transfer {
   /** For the sequences: one of them is complete. @returns whether all are, and so the window is delivered */
   completed(): boolean {
     if (this.#ended || !this.#sequences.every((sequence) => sequence.complete)) return false;
-    const sensors = new Set<string>();
     const receipt: Receipt = {
       ...formatWindow(this.window),
       readings: 0,
-      sensors: 0,
+      sensors: this.sensors.size,
       batches: 0,
       bytes: 0,
       duration_ms: Math.round(performance.now() - this.#startedAt),
@@ -113,9 +117,7 @@ export class Transfer {
       receipt.readings += sequence.readings;
       receipt.batches += sequence.batches;
       receipt.bytes += sequence.bytes;
-      for (const sensor of sequence.sensors) sensors.add(sensor);
     }
-    receipt.sensors = sensors.size;
     this.#end({ state: 'delivered', receipt });
     return true;
   }

@@ -93,7 +93,11 @@ async function start(): Promise<void> {
 }
 
 function ownDatabase(url: string): End {
-  return { url, shown: 'yours, from DATABASE_URL', identity: addressId(parseDatabaseUrl(url)) };
+  return {
+    url,
+    shown: 'yours, from DATABASE_URL (which table: "read the window" in Node-RED)',
+    identity: addressId(parseDatabaseUrl(url)),
+  };
 }
 
 function ownEndpoint(url: string): End {
@@ -182,7 +186,7 @@ async function claimDirectory() {
 async function stop(code: number, why: string): Promise<void> {
   if (stopping.signal.aborted) return;
   stopping.abort(new Error(why));
-  say(`\n${why} Stopping …`);
+  say(`\n${why}${running.length > 0 ? ' Stopping …' : ''}`);
   // A part that is being started can be stopped once it has been.
   await started;
   for (const part of running.reverse()) {
@@ -191,7 +195,7 @@ async function stop(code: number, why: string): Promise<void> {
       code = 1;
     });
   }
-  say('Stopped.');
+  if (running.length > 0) say('Stopped.');
   process.exitCode = code;
 }
 

@@ -9,6 +9,7 @@ import { Ticket } from './gate';
 import { idempotencyKey } from './idempotency';
 import { measureAccepted, measureRefused } from './measure';
 import { adviceFor, type Outcome } from './outcome';
+import type { SearchMemory, SearchResult } from './search-memory';
 import { halve, type Batch } from './split';
 
 /** How many posts may still be spent on searching for refused readings. */
@@ -60,6 +61,7 @@ export interface PostLine {
    * tried: so the pieces depend on the batch and the endpoint's limit, not on what was learned when.
    */
   tooLargeBytes: number;
+  readonly searches: SearchMemory;
 }
 
 /** A piece of the batch; `path` says which halves lead to it, and so its place. */
@@ -97,22 +99,35 @@ class Delivering {
   }
 
   async run(batch: Batch): Promise<Delivery> {
-    this.#pending.push({ batch, path: '' });
+    const key = (): string => idempotencyKey(this.options.source, batch.body);
+    this.#begin(batch, this.line.searches.get(key));
     do {
       for (let next = this.#pending.pop(); next; next = this.#pending.pop()) await this.#settle(next);
     } while (this.#searchOn());
     const refused = this.#refused.sort((a, b) => (a.path < b.path ? -1 : 1));
+    const accepted = { readings: this.#readings, bytes: this.#bytes, posts: this.#posts };
+    this.line.searches.note(key, { ...accepted, refused: refused.map(({ path }) => path) });
     measureRefused(refused);
     return {
-      readings: this.#readings,
-      bytes: this.#bytes,
-      posts: this.#posts,
+      ...accepted,
       refused: refused.map(({ batch: part, outcome }) => ({
         ...part,
         status: outcome.status ?? 0,
         answer: outcome.answer,
       })),
     };
+  }
+
+  /** With all of it, or with what of it was refused before: the rest has been accepted by then. */
+  #begin(batch: Batch, known: SearchResult | undefined): void {
+    if (!known) {
+      this.#pending.push({ batch, path: '' });
+      return;
+    }
+    this.#readings = known.readings;
+    this.#bytes = known.bytes;
+    this.#posts = known.posts;
+    for (const path of known.refused.toReversed()) this.#pending.push({ batch: pieceAt(batch, path), path });
   }
 
   async #settle(piece: Piece): Promise<void> {
@@ -200,26 +215,42 @@ class Delivering {
     }
   }
 
-  #givenUp(batch: Batch, { kind, status, answer, error }: Outcome): TmError {
+  #givenUp(batch: Batch, outcome: Outcome): TmError {
     const { address } = this.line;
     const { attempts } = this.options;
-    const said = answer === '' ? '' : `: ${answer}`;
-    const last = status === undefined ? answer : `${status}${said}`;
     const what = `${batch.start_time} to ${batch.end_time}`;
-    const cause = error ? { cause: error } : {};
-    if (kind === 'hold') {
-      return new TmError(
-        'TM_ENDPOINT_HOLD',
-        `The endpoint ${address} does not take readings (${what}): ${last}. ${adviceFor(status)}; nothing is lost meanwhile.`,
-        cause,
-      );
-    }
+    if (outcome.kind === 'hold') return holdError(address, outcome, what);
     return new TmError(
       'TM_ENDPOINT_UNAVAILABLE',
-      `The endpoint ${address} was not available for ${what}, in ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}: ${last}. It is tried again later; nothing is lost meanwhile.`,
-      cause,
+      `The endpoint ${address} was not available for ${what}, in ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}: ${saidBy(outcome)}. It is tried again later; nothing is lost meanwhile.`,
+      causeOf(outcome),
     );
   }
+}
+
+/** @param what was to be posted, where one post is meant and not all */
+export function holdError(address: string, outcome: Outcome, what = ''): TmError {
+  return new TmError(
+    'TM_ENDPOINT_HOLD',
+    `The endpoint ${address} does not take readings${what === '' ? '' : ` (${what})`}: ${saidBy(outcome)}. ${adviceFor(outcome.status)}; nothing is lost meanwhile.`,
+    causeOf(outcome),
+  );
+}
+
+function saidBy({ status, answer }: Outcome): string {
+  if (status === undefined) return answer;
+  return answer === '' ? `${status}` : `${status}: ${answer}`;
+}
+
+function causeOf({ error }: Outcome): { cause?: TmError } {
+  return error ? { cause: error } : {};
+}
+
+/** What the halves of `path` lead to; where it cannot be divided so far, what was reached. */
+function pieceAt(batch: Batch, path: string): Batch {
+  let piece = batch;
+  for (const half of path) piece = halvesOf(piece)?.[half === '0' ? 0 : 1] ?? piece;
+  return piece;
 }
 
 /** @returns undefined for what cannot be divided: one reading, or a body of a form of its own */

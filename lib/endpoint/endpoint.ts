@@ -7,11 +7,12 @@ import { TmError } from '../errors';
 import { withSignals } from '../signals';
 import type { Random } from './backoff';
 import { systemClock, type Clock } from './clock';
-import { deliver, type DeliverOptions, type Delivery, type PostLine } from './delivery';
+import { deliver, holdError, type DeliverOptions, type Delivery, type PostLine } from './delivery';
 import { Exchanger, type ExchangeSettings } from './exchange';
 import { Gate, type EndpointState } from './gate';
 import { measuredExchange } from './measure';
 import type { Outcome } from './outcome';
+import { SearchMemory } from './search-memory';
 import type { Batch } from './split';
 import type { Timeouts } from './transport';
 
@@ -44,6 +45,7 @@ export class Endpoint {
       gate: new Gate(clock, random),
       exchange: (body, key, signal) => measuredExchange(exchanger.exchange(body, key, signal)),
       tooLargeBytes: Infinity,
+      searches: new SearchMemory(),
     };
   }
 
@@ -54,6 +56,12 @@ export class Endpoint {
 
   get state(): EndpointState {
     return this.#line.gate.state;
+  }
+
+  /** Why it holds, and what to do; undefined while it does not. */
+  get held(): TmError | undefined {
+    const { state, lastFailure } = this.#line.gate;
+    return state.state === 'hold' && lastFailure ? holdError(this.address, lastFailure) : undefined;
   }
 
   /** Calls `watcher` once for each change of how the endpoint is doing. @returns what ends it */

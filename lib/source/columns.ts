@@ -1,25 +1,46 @@
-/** How a source hands its rows on: their column types once, then each row as ranges of bytes. */
+/** What a database's columns are to the connector, whatever their engine calls them. */
 
-/** How the values of a column are written as JSON. */
-export type ValueKind = 'number' | 'integer' | 'decimal' | 'boolean' | 'text';
+/** How the values of a column are written as JSON. `mixed`: a number where it reads as one, else text. */
+export type ValueKind = 'number' | 'integer' | 'decimal' | 'boolean' | 'text' | 'mixed';
 
-/** Whether timestamps carry an offset, or are wall-clock readings of the source's zone. */
-export type TimestampKind = 'instant' | 'naive';
+/** A number that a double holds; an integer or exact decimal that it may not hold; text of any sort. */
+export type ColumnKind = ValueKind | 'instant' | 'naive';
 
-export interface ReadingColumns {
-  readonly timestamp: TimestampKind;
-  readonly value: ValueKind;
+export interface ColumnInfo {
+  readonly name: string;
+  /** The database's own name of its type, for people. */
+  readonly type: string;
+  readonly kind: ColumnKind;
+  /** Text of a fixed width, filled up with blanks that mean nothing. */
+  readonly padded?: boolean;
 }
 
-/** Takes the rows of a source; fields are byte ranges of `source`, a start of -1 is NULL. */
-export interface ReadingSink {
-  add(
-    source: Buffer,
-    timestampStart: number,
-    timestampEnd: number,
-    sensorStart: number,
-    sensorEnd: number,
-    valueStart: number,
-    valueEnd: number,
-  ): void;
+/** What a timestamp column holds, as its engine gives it in text. */
+export type TimeColumn =
+  /** Points in time; the text says its offset. */
+  | { readonly kind: 'instant' }
+  /** Wall-clock readings of the source's zone. */
+  | { readonly kind: 'naive' }
+  /** Numbers since 1970 in UTC: seconds, or finer by so many decimal digits. */
+  | { readonly kind: 'epoch'; readonly digits: EpochDigits }
+  /** ISO 8601 in text, all of one form. */
+  | ({ readonly kind: 'text' } & TimeTextForm);
+
+export type EpochDigits = 0 | 3 | 6 | 9;
+
+/** Texts of one form compare as their times do, which is what lets a database select a window of them. */
+export interface TimeTextForm {
+  readonly separator: 'T' | ' ' | '';
+  readonly precision: 'day' | 'minute' | 'second';
+  /** Empty: the source's zone. */
+  readonly offset: string;
+}
+
+export function isNumeric({ kind }: ColumnInfo): boolean {
+  return kind === 'number' || kind === 'integer' || kind === 'decimal';
+}
+
+/** How a column is posted as a value. Times among the values keep the database's text. */
+export function valueKind({ kind }: ColumnInfo): ValueKind {
+  return kind === 'instant' || kind === 'naive' ? 'text' : kind;
 }

@@ -1,32 +1,20 @@
 /**
- * Readings out of PostgreSQL (and TimescaleDB) by COPY: as fast as the server hands rows out. The session is
- * read-only, bounded by a statement timeout, and pins every setting that shapes text.
+ * PostgreSQL (and TimescaleDB): rows in place, as fast as the server hands them out. The session is read-only,
+ * bounded by a statement timeout, and pins every setting that shapes text.
  */
-import { setImmediate } from 'node:timers/promises';
-import type { ConnectionOptions } from 'node:tls';
 import knex, { type Knex } from 'knex';
-import { Client, type ClientConfig } from 'pg';
-import { to as copyTo } from 'pg-copy-streams';
-import { TmError } from '../errors';
-import { orAborted, withSignals } from '../signals';
-import { Turns } from '../turns';
-import { parseInstant, type EpochSeconds, type Window } from '../window';
-import { CopyTextParser } from './copy-text';
-import { addressId, type DatabaseAddress } from '../database-url';
+import { Client, type ClientConfig, type QueryArrayConfig } from 'pg';
+import { orAborted } from '../signals';
+import type { ColumnInfo } from './columns';
+import { checkColumns, type Cells, type Engine, type StreamOptions } from './engine';
+import { postgresTable, postgresTables } from './postgres-catalog';
+import { parameterised, postgresColumn, postgresDialect } from './postgres-dialect';
 import { postgresError } from './postgres-error';
-import { columnsOf, describeSql, oldestSql, windowSql, type PostgresColumns } from './postgres-sql';
-import type { ReadingsQuery, ReadOptions, Source, SourceIdentity } from './source';
+import { readRows } from './postgres-rows';
+import type { EngineSettings } from './engine-settings';
+import type { TableInfo } from './source';
+import type { Sql } from './sql-text';
 
-export interface PostgresSettings {
-  readonly address: DatabaseAddress;
-  readonly timeZone: string;
-  readonly statementTimeoutSeconds: number;
-  readonly poolSize: number;
-  readonly tls?: ConnectionOptions | undefined;
-}
-
-/** How much is parsed before other work in the process gets its turn: some milliseconds' worth. */
-const BYTES_PER_TURN = 128 * 1024;
 const CONNECT_TIMEOUT_MS = 10_000;
 const CANCEL_TIMEOUT_MS = 2_000;
 
@@ -41,24 +29,18 @@ interface ConnectionPool {
 /** knex takes a connection marked so out of its pool. */
 type PooledClient = Client & { __knex__disposed?: Error | undefined; processID?: number };
 
-export class PostgresSource implements Source {
-  readonly id: string;
+export class PostgresEngine implements Engine {
+  readonly dialect = postgresDialect;
+  readonly poolSize: number;
+  readonly error = postgresError;
 
-  readonly #settings: PostgresSettings;
   readonly #config: ClientConfig;
   readonly #knex: Knex;
   readonly #pool: ConnectionPool;
-  readonly #columns = new Map<string, PostgresColumns>();
-  readonly #closing = new AbortController();
   readonly #cancelling = new Set<Promise<void>>();
-  readonly #reads = new Set<Promise<void>>();
-  /** As many at a time as leave a connection for the clock. */
-  readonly #readTurns: Turns;
 
-  constructor(settings: PostgresSettings) {
-    this.#settings = settings;
-    this.#readTurns = new Turns(Math.max(1, settings.poolSize - 1));
-    this.id = addressId(settings.address);
+  constructor(settings: EngineSettings) {
+    this.poolSize = settings.poolSize;
     this.#config = clientConfig(settings);
     this.#knex = knex({
       client: 'pg',
@@ -85,118 +67,68 @@ export class PostgresSource implements Source {
     this.#pool = this.#knex.client as ConnectionPool;
   }
 
-  async clock(): Promise<number> {
-    const [row] = await this.#query<{ now: string }>(
-      'SELECT extract(epoch FROM clock_timestamp())::text AS now',
-    );
-    return Number(row?.now);
+  rows(statement: Sql, signal: AbortSignal): Promise<Cells[]> {
+    return this.#withClient(signal, async (client) => (await queryTexts(client, statement)).rows);
   }
 
-  async identify(): Promise<SourceIdentity> {
-    const [row] = await this.#query<{ version: string; user: string }>(
-      "SELECT current_setting('server_version') AS version, current_user AS user",
-    );
-    return { product: 'PostgreSQL', version: row?.version.split(' ')[0] ?? '', user: row?.user ?? '' };
+  describe(statement: Sql, signal: AbortSignal): Promise<ColumnInfo[]> {
+    return this.#withClient(signal, async (client) => {
+      const { fields } = await queryTexts(client, statement);
+      return columnsOf(fields);
+    });
   }
 
-  async oldest(query: ReadingsQuery): Promise<EpochSeconds | undefined> {
-    const now = Math.ceil(await this.clock());
-    const { timeZone } = this.#settings;
-    const columns = await this.#withClient((client) => this.#describe(client, query));
-    const [row] = await this.#query<{ oldest: string | null }>(oldestSql(query, columns, now, timeZone));
-    if (row?.oldest == null) return undefined;
-    return Math.floor(parseInstant(row.oldest, 'the oldest reading', timeZone));
+  stream(statement: Sql, { columns, sink, drain, signal }: StreamOptions): Promise<void> {
+    return this.#withClient(signal, async (client) => {
+      const wait = (): Promise<void> | undefined => {
+        const busy = drain();
+        return busy && orAborted(busy, signal);
+      };
+      try {
+        await readRows(client, parameterised(statement), {
+          columns: (fields) => {
+            checkColumns(columns, columnsOf(fields));
+            return sink;
+          },
+          drain: wait,
+        });
+      } catch (error) {
+        // Left in mid-result for our own reasons: the connection cannot be used again.
+        if (!isDatabaseError(error)) this.#abandon(client);
+        client.__knex__disposed ??= error as Error;
+        throw error;
+      }
+    });
   }
 
-  read(query: ReadingsQuery, window: Window, options: ReadOptions): Promise<void> {
-    const reading = withSignals([options.signal, this.#closing.signal], (signal) =>
-      this.#read(query, window, options, signal),
-    ).finally(() => this.#reads.delete(reading));
-    this.#reads.add(reading);
-    return reading;
+  tables(signal: AbortSignal): Promise<string[]> {
+    return this.#withClient(signal, postgresTables);
+  }
+
+  table(parts: readonly string[], signal: AbortSignal): Promise<TableInfo> {
+    return this.#withClient(signal, (client) => postgresTable(client, parts));
   }
 
   async close(): Promise<void> {
-    this.#closing.abort(new TmError('TM_CLOSED', 'The connection is being closed.'));
-    await Promise.allSettled([...this.#reads]);
     await Promise.allSettled([...this.#cancelling]);
     await this.#knex.destroy();
   }
 
-  async #read(
-    query: ReadingsQuery,
-    window: Window,
-    options: Omit<ReadOptions, 'signal'>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    await this.#readTurns.run(signal, () =>
-      this.#withClient(async (client) => {
-        const columns = await this.#describe(client, query);
-        const sql = windowSql(query, columns, window, this.#settings.timeZone, options.from);
-        const parser = new CopyTextParser(options.sink(columns));
-        const stream = client.query(copyTo(`COPY (${sql}) TO STDOUT`, { highWaterMark: BYTES_PER_TURN }));
-        // Told of the connection's end once more after its iteration is over.
-        stream.on('error', silent);
-        try {
-          let bytes = 0;
-          for await (const chunk of stream as AsyncIterable<Buffer>) {
-            parser.push(chunk);
-            const busy = options.drain();
-            if (busy) await orAborted(busy, signal);
-            bytes += chunk.length;
-            if (bytes >= BYTES_PER_TURN) {
-              bytes = 0;
-              await setImmediate();
-            }
-          }
-          parser.end();
-        } catch (error) {
-          // Left in mid-result for our own reasons: the connection cannot be used again.
-          if (!isDatabaseError(error)) this.#abandon(client);
-          client.__knex__disposed ??= error as Error;
-          this.#columns.delete(JSON.stringify(query));
-          throw error;
-        }
-      }, signal),
-    );
-  }
-
-  /** What the query's columns are; asked once, and again after a failure, for a table may be altered. */
-  async #describe(client: PooledClient, query: ReadingsQuery): Promise<PostgresColumns> {
-    const key = JSON.stringify(query);
-    const known = this.#columns.get(key);
-    if (known) return known;
-    const { fields } = await client.query(describeSql(query));
-    const columns = columnsOf(query, fields);
-    this.#columns.set(key, columns);
-    return columns;
-  }
-
-  async #query<Row extends object>(sql: string): Promise<Row[]> {
-    return await this.#withClient(async (client) => (await client.query<Row>(sql)).rows);
-  }
-
   async #withClient<Result>(
+    signal: AbortSignal,
     work: (client: PooledClient) => Promise<Result>,
-    signal = this.#closing.signal,
   ): Promise<Result> {
-    signal.throwIfAborted();
+    const client = await this.#pool.acquireConnection();
+    const abandon = (): void => {
+      this.#abandon(client);
+    };
+    signal.addEventListener('abort', abandon, { once: true });
     try {
-      const client = await this.#pool.acquireConnection();
-      const abandon = (): void => {
-        this.#abandon(client);
-      };
-      signal.addEventListener('abort', abandon, { once: true });
-      try {
-        signal.throwIfAborted();
-        return await work(client);
-      } finally {
-        signal.removeEventListener('abort', abandon);
-        await this.#pool.releaseConnection(client);
-      }
-    } catch (error) {
       signal.throwIfAborted();
-      throw postgresError(error);
+      return await readOnly(client, work);
+    } finally {
+      signal.removeEventListener('abort', abandon);
+      await this.#pool.releaseConnection(client);
     }
   }
 
@@ -229,7 +161,49 @@ export class PostgresSource implements Source {
   }
 }
 
-function clientConfig({ address, tls }: PostgresSettings): ClientConfig {
+/**
+ * The session is read-only by default, but a function in the user's SQL may change a default, for this query or
+ * for those that come after it on the connection. A transaction's own mode it cannot change, and whatever it
+ * sets is undone with the transaction.
+ */
+async function readOnly<Result>(
+  client: PooledClient,
+  work: (client: PooledClient) => Promise<Result>,
+): Promise<Result> {
+  await client.query('BEGIN TRANSACTION READ ONLY');
+  try {
+    return await work(client);
+  } finally {
+    if (!client.__knex__disposed) {
+      await client.query('ROLLBACK').catch((error: unknown) => {
+        client.__knex__disposed ??= error as Error;
+      });
+    }
+  }
+}
+
+function columnsOf(fields: readonly { name: string; dataTypeID: number }[]): ColumnInfo[] {
+  return fields.map(({ name, dataTypeID }) => postgresColumn(name, dataTypeID));
+}
+
+/**
+ * Every cell as the text that the server sent; the driver would make dates and numbers of them. In the extended
+ * protocol, which takes one statement and no more, whatever the user's own SQL holds.
+ */
+async function queryTexts(
+  client: Client,
+  statement: Sql,
+): Promise<{ rows: Cells[]; fields: readonly { name: string; dataTypeID: number }[] }> {
+  const query: QueryArrayConfig & { queryMode: 'extended' } = {
+    ...parameterised(statement),
+    queryMode: 'extended',
+    rowMode: 'array',
+    types: { getTypeParser: () => (text: string) => text },
+  };
+  return await client.query<(string | null)[]>(query);
+}
+
+function clientConfig({ address, tls }: EngineSettings): ClientConfig {
   const { host, port, database, user, password, options } = address;
   return {
     host,
@@ -257,7 +231,7 @@ function sslOfMode(mode: string | undefined): ClientConfig['ssl'] {
   }
 }
 
-function sessionSql({ statementTimeoutSeconds }: PostgresSettings): string {
+function sessionSql({ statementTimeoutSeconds }: EngineSettings): string {
   return [
     'SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY',
     `SET statement_timeout = ${Math.round(statementTimeoutSeconds * 1000)}`,

@@ -1,32 +1,29 @@
 /** Where readings come from: what every engine does for the rest of the connector. */
 import type { EpochSeconds, Window } from '../window';
-import type { ReadingColumns, ReadingSink } from './columns';
+import type { ColumnInfo } from './columns';
+import type { ReadingPlan } from './plan';
+import type { ReadingsQuery } from './query';
+import type { RowSink } from './rows';
 
-/** What is read: a table with named columns, or the user's own SQL. */
-export type ReadingsQuery = TableQuery | SqlQuery;
-
-export interface TableQuery {
-  readonly from: 'table';
-  /** `table` or `schema.table`; parts may be quoted with double quotes. */
-  readonly table: string;
-  readonly sensorColumn: string;
-  readonly timestampColumn: string;
-  readonly valueColumn: string;
-  /** Exact names; empty: all sensors. */
-  readonly sensors: readonly string[];
-}
-
-export interface SqlQuery {
-  readonly from: 'sql';
-  /** Holds `:start_time` and `:end_time`; its columns are timestamp, value and sensor or sensor_id. */
-  readonly sql: string;
-}
+export type { LongQuery, ReadingsQuery, WideQuery } from './query';
 
 /** What a database says of itself, for the *Test* button. */
 export interface SourceIdentity {
   readonly product: string;
   readonly version: string;
   readonly user: string;
+}
+
+/** A table or view as the database's catalog has it. */
+export interface TableInfo {
+  readonly columns: readonly ColumnInfo[];
+  /** Columns of each index in order, by their names; an expression is an empty name. */
+  readonly indexes: readonly IndexInfo[];
+}
+
+export interface IndexInfo {
+  readonly name: string;
+  readonly columns: readonly string[];
 }
 
 export interface Source {
@@ -38,20 +35,33 @@ export interface Source {
   /** The oldest reading's instant in whole seconds, rounded down; undefined for an empty table. */
   oldest(query: ReadingsQuery): Promise<EpochSeconds | undefined>;
   /**
-   * Streams the window's rows in order of time into a sink made for their column types, awaiting `drain`
-   * after each chunk. Resolves only when the database itself said that the result is complete.
-   * @param from the native text of a timestamp: rows before it are left out (resuming a read)
+   * Streams the window's rows in order of time into a sink made for their plan, awaiting `drain` after each
+   * chunk. Resolves only when the database itself said that the result is complete.
+   * @param window what `:start_time` and `:end_time` of the user's own SQL say too; a part of a window that is
+   *   read in several
    * @throws TmError TM_DATABASE_UNREACHABLE, TM_DATABASE_REFUSED, TM_QUERY_FAILED, TM_QUERY_TIMEOUT,
    *   TM_QUERY_COLUMNS; what `drain` throws; the signal's reason
    */
   read(query: ReadingsQuery, window: Window, options: ReadOptions): Promise<void>;
+  /** As {@link read}, of the newest rows alone, whatever their time. */
+  newest(query: ReadingsQuery, count: number, options: Pick<ReadOptions, 'sink' | 'signal'>): Promise<void>;
+  /** Names of tables and views that may be read, as a query's `table` takes them, in order of their names. */
+  tables(): Promise<readonly string[]>;
+  /** @param table as in a query. @throws TmError TM_QUERY_FAILED where it is not there */
+  table(table: string): Promise<TableInfo>;
+  /** The command that makes an index which serves windows of the column. */
+  createIndexSql(table: string, column: string): string;
   /** Cancels what runs and closes every connection. */
   close(): Promise<void>;
 }
 
 export interface ReadOptions {
+  /**
+   * The native text of a timestamp: rows before it are left out as well (resuming a read). It may lie before the
+   * window, in it or behind it.
+   */
   readonly from?: string | undefined;
   readonly signal: AbortSignal;
-  readonly sink: (columns: ReadingColumns) => ReadingSink;
+  readonly sink: (plan: ReadingPlan) => RowSink;
   readonly drain: () => Promise<void> | undefined;
 }

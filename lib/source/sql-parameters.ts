@@ -29,15 +29,17 @@ export function parameterNames(sql: string): string[] {
   return [...new Set(findParameters(sql).map(({ name }) => name))];
 }
 
-/** `sql` with each parameter replaced by what `value` gives for its name; the rest of the text stays as it is. */
-export function replaceParameters(sql: string, value: (name: string) => string): string {
-  let text = '';
+/** `sql` in pieces between its parameters: `texts` is one longer than `names`. */
+export function splitParameters(sql: string): { texts: string[]; names: string[] } {
+  const texts: string[] = [];
+  const names: string[] = [];
   let from = 0;
   for (const { name, start, end } of findParameters(sql)) {
-    text += sql.slice(from, start) + value(name);
+    texts.push(sql.slice(from, start));
+    names.push(name);
     from = end;
   }
-  return text + sql.slice(from);
+  return { texts: [...texts, sql.slice(from)], names };
 }
 
 function findParameters(sql: string): Parameter[] {

@@ -108,7 +108,7 @@ export class DatabaseStore implements StateStore {
       .where({ kind, name: encodeName(name) })
       .first('record');
     const record = row && parseRecord(row.record, kind, name);
-    if (kind === 'task' || !this.#bookmarks) return record;
+    if (kind !== 'bookmark' || !this.#bookmarks) return record;
     const shown = await this.#bookmarks.read(transaction, name);
     if (!shown) {
       if (record?.position != null) {

@@ -1,4 +1,4 @@
-/** State in files: one for each bookmark and each task, in a directory that an administrator can read and back up. */
+/** State in files: one for each bookmark, each task and so on, in a directory that an administrator can read and back up. */
 import { dirname, join } from 'node:path';
 import { reasonOf, TmError } from '../errors';
 import { decodeName, encodeName } from './file-name';
@@ -6,7 +6,12 @@ import { codeOf, nodeFiles, syncDirectory, type Files } from './files';
 import { PREVIOUS, RecordFile, TEMPORARY, writeError, type RecordFileStore } from './record-file';
 import type { JsonObject, StateKind, StateStore } from './store';
 
-const FOLDERS: Readonly<Record<StateKind, string>> = { bookmark: 'bookmarks', task: 'tasks' };
+const FOLDERS: Readonly<Record<StateKind, string>> = {
+  bookmark: 'bookmarks',
+  task: 'tasks',
+  rejected: 'rejected',
+  alarm: 'alarms',
+};
 const EXTENSION = '.json';
 /** Another process may be in the middle of writing a younger one. */
 const ABANDONED_AFTER_SECONDS = 60;

@@ -1,5 +1,5 @@
-/** Where bookmarks and tasks live: what every store does for the rest of the connector. */
-export type StateKind = 'bookmark' | 'task';
+/** Where bookmarks, tasks and what else must outlive a restart live: what every store does for the connector. */
+export type StateKind = 'bookmark' | 'task' | 'rejected' | 'alarm';
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
 

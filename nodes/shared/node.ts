@@ -21,8 +21,8 @@ export interface Behaviour {
 export interface ConnectorNode extends Node {
   /** Shows a status; see {@link StatusLine}. */
   readonly statusLine: StatusLine;
-  /** Reports what no message can: to Catch, to the log, and in the status. */
-  problem(error: TmError): void;
+  /** Reports what no message can: to Catch, where `payload` goes with it, or else to the log. */
+  problem(error: TmError, payload?: object): void;
 }
 
 /** Well inside the 15 s that Node-RED allows. */
@@ -44,8 +44,8 @@ export function registerNode(
     const statusLine = new StatusLine(this);
     const node: ConnectorNode = Object.assign(this, {
       statusLine,
-      problem: (error: TmError) => {
-        this.error(error, {});
+      problem: (error: TmError, payload?: object) => {
+        this.error(error, payload === undefined ? {} : { payload });
       },
     });
     let behaviour: Behaviour;

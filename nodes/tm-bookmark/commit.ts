@@ -43,15 +43,14 @@ export function commitBehaviour(node: ConnectorNode, raw: RawSettings, connectio
             `The window ${describeWindow(delivered.window)} belongs to the bookmark "${name}", but this tm-bookmark (commit) is set to "${ownName}". Clear its bookmark name, or set the same one.`,
           );
         }
-        await commit(
-          requireName(name),
-          delivered.window,
-          delivered.owner.bookmark === undefined ? 'by-hand' : 'issued',
-        );
-        connections.schedule(name)?.committed(delivered);
-      } else {
+        if (name !== '') {
+          await commit(name, delivered.window, delivered.owner.bookmark === undefined ? 'by-hand' : 'issued');
+          connections.schedule(name)?.committed(delivered);
+        }
+      } else if (ids.transfer === undefined || ownName !== '') {
         await commit(requireName(ids.bookmark ?? ownName), parseWindow(message.payload, timeZone), 'by-hand');
       }
+      // Else a window that was sent to tm-fetch by hand, such as a range that had been refused: nothing moves.
       send(message);
     },
   };

@@ -20,7 +20,7 @@ const named = (raw: RawSettings): unknown =>
 
 RED.nodes.registerType('tm-bookmark', {
   category: 'turbomechanica',
-  color: '#8DB9C0',
+  color: '#62B6A8',
   icon: 'tm-bookmark.svg',
   inputs: 1,
   outputs: 1,

@@ -7,10 +7,11 @@ import type { Node, NodeAPI } from 'node-red';
 import { Bookmark } from '../../lib/bookmark';
 import { Endpoint } from '../../lib/endpoint/endpoint';
 import { TmError } from '../../lib/errors';
+import { RejectedRanges } from '../../lib/rejected';
 import type { Schedule } from '../../lib/schedule';
 import { configSettings, SettingsReader, type ConfigSettings, type RawSettings } from '../../lib/settings';
-import { addressId, parseDatabaseUrl } from '../../lib/database-url';
-import { PostgresSource } from '../../lib/source/postgres';
+import { addressId, parseDatabaseUrl, type DatabaseAddress } from '../../lib/database-url';
+import { openSource } from '../../lib/source/open';
 import type { ReadingsQuery, Source } from '../../lib/source/source';
 import { DatabaseStore } from '../../lib/state/database-store';
 import { FileStore } from '../../lib/state/file-store';
@@ -57,6 +58,7 @@ export class Connections {
   #source: Source | undefined;
   #endpoint: Endpoint | undefined;
   #store: StateStore | undefined;
+  #rejected: RejectedRanges | undefined;
 
   constructor(RED: NodeAPI, node: ConfigIdentity, raw: RawSettings, credentials: ConfigCredentials) {
     this.settings = configSettings(raw);
@@ -68,7 +70,7 @@ export class Connections {
 
   /** @throws TmError TM_SETTING_INVALID, TM_ENV_UNSET */
   source(): Source {
-    this.#source ??= new PostgresSource({
+    this.#source ??= openSource({
       address: parseDatabaseUrl(this.#credentials.required('databaseUrl', 'the URL of the database')),
       timeZone: this.settings.timeZone,
       statementTimeoutSeconds: this.settings.statementTimeoutSeconds,
@@ -109,10 +111,7 @@ export class Connections {
     } else {
       const { bookmarkTable, bookmarkNameColumn, bookmarkTimestampColumn, timeZone } = settings;
       this.#store = DatabaseStore.connect(
-        parseDatabaseUrl(
-          this.#credentials.required('stateUrl', 'the URL of the database for state'),
-          'stateUrl',
-        ),
+        this.#stateAddress(),
         bookmarkTable === ''
           ? {}
           : {
@@ -130,6 +129,19 @@ export class Connections {
       this.#node.warn(message);
     };
     return store;
+  }
+
+  /** What the endpoint refused for good. @throws TmError TM_SETTING_INVALID, TM_ENV_UNSET */
+  rejected(): RejectedRanges {
+    this.#rejected ??= new RejectedRanges({
+      store: this.store(),
+      source: this.sourceId,
+      timeZone: this.settings.timeZone,
+      warn: (message) => {
+        this.#node.warn(message);
+      },
+    });
+    return this.#rejected;
   }
 
   /** One object per bookmark, so that all nodes see each other's moves. */
@@ -214,6 +226,16 @@ export class Connections {
     );
     await Promise.allSettled([...closeBookmarks, this.#source?.close(), this.#endpoint?.close()]);
     await this.#store?.close();
+  }
+
+  #stateAddress(): DatabaseAddress {
+    const url = this.#credentials.required('stateUrl', 'the URL of the database for state');
+    const address = parseDatabaseUrl(url, 'stateUrl');
+    if (address.engine === 'postgresql') return address;
+    throw new TmError(
+      'TM_SETTING_INVALID',
+      `stateUrl is of ${address.engine}; state is kept in PostgreSQL, or in files. Choose files, or give the URL of a PostgreSQL database.`,
+    );
   }
 
   #scheduleKey(bookmark: string): string {

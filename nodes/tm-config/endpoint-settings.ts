@@ -26,6 +26,8 @@ export function endpointSettings(
     key: credentials.required('endpointKey', 'the key that the endpoint asks for'),
     compression: settings.compression,
     requestTimeoutSeconds: settings.requestTimeoutSeconds,
+    conflict: settings.conflict,
+    longestRetryAfterSeconds: settings.longestRetryAfterSeconds,
     ...(tls ? { tls } : {}),
     ...(proxy ? { proxy } : {}),
   };

@@ -3,6 +3,7 @@
  * answered in words. Nothing is stored, and no secret is in any answer.
  */
 import type { NodeAPI } from 'node-red';
+import { parseDatabaseUrl } from '../../lib/database-url';
 import { reasonOf } from '../../lib/errors';
 import type { Outcome } from '../../lib/endpoint/endpoint';
 import type { RawSettings } from '../../lib/settings';
@@ -123,8 +124,19 @@ function withoutSecrets(text: string, values: Readonly<Record<string, unknown>>)
     const secret = values[name];
     if (typeof secret !== 'string' || secret === '') continue;
     clean = clean.replaceAll(secret, '…');
-    const password = /\/\/[^:]*:(.*)@/.exec(secret)?.[1];
-    if (password) clean = clean.replaceAll(password, '…').replaceAll(decodeURIComponent(password), '…');
+    for (const password of passwordsOf(secret)) clean = clean.replaceAll(password, '…');
   }
   return clean;
+}
+
+/** Of a database's URL in any of its forms, as it is typed and as it is sent. */
+function passwordsOf(secret: string): string[] {
+  const typed = /\/\/[^:]*:(.*)@/.exec(secret)?.[1] ?? '';
+  let sent = '';
+  try {
+    sent = parseDatabaseUrl(secret).password;
+  } catch {
+    // No URL of a database.
+  }
+  return [typed, sent].filter((password) => password !== '');
 }

@@ -5,12 +5,12 @@ import { answerTest } from '../shared/editor/test-button';
 import { acceptedBy, databaseUrl, httpUrl, tableName } from '../shared/editor/validate';
 
 const PREFIX = 'node-config-input';
-const NUMBERS = ['statementTimeoutSeconds', 'poolSize', 'requestTimeoutSeconds'];
+const NUMBERS = ['statementTimeoutSeconds', 'poolSize', 'requestTimeoutSeconds', 'longestRetryAfterSeconds'];
 const inDatabase = (setting: (name: string) => unknown): boolean => setting('state') === 'database';
 
 RED.nodes.registerType('tm-config', {
   category: 'config',
-  color: '#8DB9C0',
+  color: '#62B6A8',
   icon: 'tm-config.svg',
   defaults: {
     name: { value: '' },
@@ -24,6 +24,11 @@ RED.nodes.registerType('tm-config', {
     timestampFormat: { value: 'iso', validate: acceptedBy(configSettings, 'timestampFormat') },
     compression: { value: 'auto', validate: acceptedBy(configSettings, 'compression') },
     requestTimeoutSeconds: { value: 60, validate: acceptedBy(configSettings, 'requestTimeoutSeconds') },
+    conflict: { value: 'refused', validate: acceptedBy(configSettings, 'conflict') },
+    longestRetryAfterSeconds: {
+      value: 300,
+      validate: acceptedBy(configSettings, 'longestRetryAfterSeconds'),
+    },
     state: { value: 'file', validate: acceptedBy(configSettings, 'state') },
     stateDirectory: { value: '' },
     bookmarkTable: { value: '', validate: tableName('bookmarkTable', configSettings, { only: inDatabase }) },

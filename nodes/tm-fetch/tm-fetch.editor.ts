@@ -1,6 +1,8 @@
-import { fetchSettings, type RawSettings } from '../../lib/settings';
+import { fetchSettings } from '../../lib/fetch-settings';
+import type { RawSettings } from '../../lib/settings';
 import { configWith } from '../shared/editor/config-choice';
 import { field, openDialog, saveNumbers, showRowsBy, valueOf, type Dialog } from '../shared/editor/form';
+import { openSections } from '../shared/editor/sections';
 import { SqlEditor } from '../shared/editor/sql-editor';
 import { acceptedBy, tableName } from '../shared/editor/validate';
 
@@ -20,7 +22,7 @@ let sqlEditor: SqlEditor | undefined;
 
 RED.nodes.registerType('tm-fetch', {
   category: 'turbomechanica',
-  color: '#8DB9C0',
+  color: '#62B6A8',
   icon: 'tm-fetch.svg',
   inputs: 1,
   outputs: 1,
@@ -29,10 +31,20 @@ RED.nodes.registerType('tm-fetch', {
     config: { value: '', type: 'tm-config', validate: configWith({ secrets: ['databaseUrl'] }) },
     from: { value: 'table', validate: acceptedBy(either, 'from') },
     table: { value: '', validate: tableName('table', fetchFromTable, { only: fromTable }) },
+    shape: { value: 'long', validate: acceptedBy(fetchFromTable, 'shape') },
     sensorColumn: { value: 'sensor_id' },
     timestampColumn: { value: 'timestamp' },
     valueColumn: { value: 'value' },
+    wideColumns: { value: '' },
+    sensorPrefix: { value: '' },
     sensors: { value: '' },
+    exclude: { value: '' },
+    rename: { value: '', validate: acceptedBy(fetchFromTable, 'rename') },
+    qualityColumn: { value: '' },
+    qualityAccepted: { value: '192' },
+    extraColumns: { value: '', validate: acceptedBy(fetchFromTable, 'extraColumns') },
+    trackBy: { value: '' },
+    epochUnit: { value: 'auto', validate: acceptedBy(fetchFromTable, 'epochUnit') },
     sql: { value: '', validate: sqlOf },
     readingsPerBatch: { value: 10000, validate: acceptedBy(fetchFromTable, 'readingsPerBatch') },
     output: { value: 'body', validate: acceptedBy(fetchFromTable, 'output') },
@@ -64,7 +76,9 @@ RED.nodes.registerType('tm-fetch', {
     input.on('change', tellReason);
     field(dialog, 'from').on('change', tellReason);
     tellReason();
+    showRowsBy(dialog, 'shape');
     showRowsBy(dialog, 'from');
+    openSections(dialog, this._def.defaults);
     countSensors(dialog);
   },
   oneditsave() {

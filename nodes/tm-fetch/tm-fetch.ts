@@ -1,9 +1,9 @@
 /** Reads a window from the database as a stream and emits it as batches, held back while the downstream is busy. */
 import type { NodeAPI, NodeMessageInFlow } from 'node-red';
-import type { Batch } from '../../lib/batch';
-import { SHORT_REASONS, asTmError } from '../../lib/errors';
+import type { Batch, ReadingCounts } from '../../lib/batch';
+import { SHORT_REASONS, asTmError, type TmErrorCode } from '../../lib/errors';
 import { readBatches } from '../../lib/reading';
-import { fetchSettings, type FetchSettings } from '../../lib/settings';
+import { fetchSettings, type FetchSettings } from '../../lib/fetch-settings';
 import { STALL_SAID_AFTER_SECONDS, transfers, type Sequence, type Transfer } from '../../lib/transfer';
 import { parseWindow } from '../../lib/window';
 import { idsOf } from '../shared/message';
@@ -29,19 +29,26 @@ export = function register(RED: NodeAPI): void {
     const source = connections.source();
     connections.addReader(node.id, settings.query);
     const own = new Set<Transfer>();
+    /** What reading fails with, said already: windows are tried again and again until it is mended. */
+    let failing: TmErrorCode | undefined;
     return {
       async input(message, send) {
         const transfer = transferFor(message, connections.settings.timeZone);
         own.add(transfer);
         try {
           await read(node, connections, settings, { message, send, transfer });
+          if (failing) node.log('Reading goes on.');
+          failing = undefined;
         } catch (thrown) {
           const error = asTmError(thrown, 'TM_QUERY_FAILED');
           // A window that failed elsewhere, or was cancelled, has been reported there.
           if (transfer.ended) return;
           transfer.fail(error);
           node.statusLine.show({ ...STATUS.failed, text: SHORT_REASONS[error.code] });
-          throw error;
+          const said = error.code === failing;
+          failing = error.code;
+          // Who built a window by hand is told each time: nothing tries it again.
+          if (!said || isByHand(transfer)) throw error;
         } finally {
           own.delete(transfer);
         }
@@ -51,6 +58,10 @@ export = function register(RED: NodeAPI): void {
         for (const transfer of own) transfer.fail(connections.closed('tm-fetch'));
       },
     };
+
+    function isByHand({ owner }: Transfer): boolean {
+      return owner.bookmark === undefined && owner.task === undefined;
+    }
 
     function transferFor(message: NodeMessageInFlow, timeZone: string): Transfer {
       const known = transfers.get(idsOf(message).transfer);
@@ -92,17 +103,21 @@ export = function register(RED: NodeAPI): void {
           nullValues,
           maxBytes: LARGEST_BATCH_BYTES,
         },
-        { room: () => roomSaying(reader, sequence), send: sendBatch },
+        {
+          room: () => roomSaying(reader, sequence),
+          send: sendBatch,
+          onTimeout: () => {
+            reader.statusLine.show({ ...STATUS.waiting, text: SHORT_REASONS.TM_QUERY_TIMEOUT });
+          },
+          onNarrowed: (seconds) => {
+            reader.warn(
+              `The query took longer than the statement timeout. Windows are read in parts of ${seconds} s, and in longer ones when that is quick; nothing is lost. Is there an index on the timestamp column?`,
+            );
+          },
+        },
         transfer.signal,
       );
-      if (summary.counts.notFinite > 0) {
-        reader.warn(
-          `${summary.counts.notFinite} values were NaN or infinite; JSON has no such numbers, they were sent as null.`,
-        );
-      }
-      if (summary.counts.withoutSensor > 0) {
-        reader.warn(`${summary.counts.withoutSensor} rows had no sensor (NULL); they were not sent.`);
-      }
+      warnOf(reader, summary.counts);
       reader.statusLine.show({ ...STATUS.read, text: `${readings.toLocaleString('en-US')} readings` });
     }
 
@@ -115,3 +130,20 @@ export = function register(RED: NodeAPI): void {
     }
   });
 };
+
+/** Once a window: what was not posted as it stands in the table. */
+function warnOf(node: ConnectorNode, counts: ReadingCounts): void {
+  const { notFinite, withoutSensor, withoutTimestamp, doubledHour } = counts;
+  if (notFinite > 0) {
+    node.warn(`${notFinite} values were NaN or infinite; JSON has no such numbers, they were sent as null.`);
+  }
+  if (withoutSensor > 0) node.warn(`${withoutSensor} rows had no sensor (NULL); they were not sent.`);
+  if (withoutTimestamp > 0) {
+    node.warn(`${withoutTimestamp} rows had no timestamp (NULL, or none of a calendar); they were not sent.`);
+  }
+  if (doubledHour > 0) {
+    node.warn(
+      `${doubledHour} readings are of an hour that the clocks of the time zone show twice; they were sent as of its first pass.`,
+    );
+  }
+}

@@ -8,7 +8,7 @@ const NUMBERS = ['largestBodyMB', 'inFlight', 'attempts'];
 
 RED.nodes.registerType('tm-post', {
   category: 'turbomechanica',
-  color: '#8DB9C0',
+  color: '#62B6A8',
   icon: 'tm-post.svg',
   inputs: 1,
   outputs: 2,

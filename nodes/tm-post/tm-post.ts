@@ -1,11 +1,12 @@
 /**
  * Posts each batch with retries. Output 1: one receipt per window, when its last batch is accepted. Output 2:
- * what the cloud refused for good, where it is set aside.
+ * what the cloud refused for good.
  */
 import type { NodeAPI, NodeMessageInFlow } from 'node-red';
+import { Alarm } from '../../lib/alarm';
 import { SEARCH_POSTS } from '../../lib/endpoint/delivery';
 import type { Delivery, EndpointState } from '../../lib/endpoint/endpoint';
-import { SHORT_REASONS, TmError, asTmError } from '../../lib/errors';
+import { SHORT_REASONS, asTmError, type TmError } from '../../lib/errors';
 import { postBody, type PostBody } from '../../lib/payload';
 import { postSettings } from '../../lib/settings';
 import { withSignals } from '../../lib/signals';
@@ -15,6 +16,7 @@ import { batchPartOf, idsOf, type BatchPart } from '../shared/message';
 import { registerNode, type Send } from '../shared/node';
 import { StateLog } from '../shared/progress-log';
 import { configOf } from '../tm-config/connections';
+import { ReadingsHeld, readingsIn, Refusals } from './refusals';
 
 type State = 'posting' | 'posted' | 'waiting' | 'hold' | 'failed' | 'refused';
 const STATUS = {
@@ -26,9 +28,6 @@ const STATUS = {
   refused: { fill: 'red', shape: 'dot' },
 } as const satisfies Record<State, object>;
 
-/** How much of the cloud's words goes into an error. */
-const REFUSALS_QUOTED = 3;
-
 export = function register(RED: NodeAPI): void {
   registerNode(RED, 'tm-post', (node, raw) => {
     const connections = configOf(RED, raw);
@@ -37,6 +36,14 @@ export = function register(RED: NodeAPI): void {
     const { timestampFormat, timeZone } = connections.settings;
     const turns = new Turns(settings.inFlight);
     const closing = new AbortController();
+    const refusals = new Refusals(connections.rejected(), settings.refused);
+    /** The endpoint holds, or is away for longer than the attempts last. */
+    const alarm = new Alarm(node.id, {
+      store: connections.store(),
+      report: (error, notice) => {
+        node.problem(error, notice);
+      },
+    });
     /** How many more posts may look for refused readings, shared by a window's batches. */
     const searches = new WeakMap<Transfer, { left: number }>();
     const searchOf = (part: BatchPart | undefined): { left: number } => {
@@ -49,6 +56,7 @@ export = function register(RED: NodeAPI): void {
     const showState = ({ state, reason }: EndpointState): void => {
       stateLog.show(state === 'ok' ? 'Endpoint: ok' : `Endpoint: ${state}: ${reason}`, state === 'ok');
       if (state !== 'ok') node.statusLine.show({ ...STATUS[state], text: `${state}: ${reason}` });
+      if (endpoint.held) alarm.raise(endpoint.held);
     };
 
     /** @returns what was delivered; what was refused for good has gone to output 2 */
@@ -70,31 +78,16 @@ export = function register(RED: NodeAPI): void {
               part?.transfer.onWaiting?.(state.state === 'ok' ? undefined : state.reason);
             },
           });
-          if (delivery.refused.length > 0) refuse(delivery, message, send);
+          if (endpoint.state.state === 'ok')
+            alarm.recovered(`The endpoint ${endpoint.address} takes readings again.`);
+          if (delivery.refused.length > 0) {
+            const text = `refused ${readingsIn(delivery.refused)}`;
+            node.statusLine.show({ ...STATUS.refused, text });
+            await refusals.take(delivery.refused, { body, transfer: part?.transfer }, message, send);
+          }
           return delivery;
         }),
       );
-
-    const refuse = ({ refused }: Delivery, message: NodeMessageInFlow, send: Send): void => {
-      const readings = refused.reduce((sum, piece) => sum + piece.readings, 0);
-      const said = refused
-        .slice(0, REFUSALS_QUOTED)
-        .map(
-          ({ status, answer, start_time, end_time }) =>
-            `${status} for ${start_time} to ${end_time}: ${answer}`,
-        );
-      node.statusLine.show({ ...STATUS.refused, text: `refused ${readings}` });
-      if (settings.refused === 'hold') {
-        throw new TmError(
-          'TM_READINGS_REFUSED',
-          `The endpoint refused ${readings} readings for good (${said.join('; ')}). The window is held: mend the readings or the endpoint, or let tm-post set refused readings aside.`,
-        );
-      }
-      for (const { body, status, answer, ...piece } of refused) {
-        const payload = JSON.parse(body.toString()) as unknown;
-        send([undefined, { ...message, payload, readings: piece.readings, statusCode: status, answer }]);
-      }
-    };
 
     return {
       async input(message, send) {
@@ -111,12 +104,15 @@ export = function register(RED: NodeAPI): void {
           if (part) {
             const { sequence, index, transfer } = part;
             const last = sequence.settle(index, delivery);
-            if (last && transfer.ended?.state === 'delivered')
+            if (last && transfer.ended?.state === 'delivered') {
+              await refusals.delivered({ body, transfer });
               sendReceipt(message, send, transfer.ended.receipt);
+            }
           } else {
             const { start_time, end_time, sensors } = body;
             const { readings, posts, bytes } = delivery;
             const duration_ms = Math.round(performance.now() - startedAt);
+            if (delivery.refused.length === 0) await refusals.delivered({ body, transfer: undefined });
             sendReceipt(message, send, {
               start_time,
               end_time,
@@ -139,13 +135,24 @@ export = function register(RED: NodeAPI): void {
             const state = error.code === 'TM_ENDPOINT_HOLD' ? STATUS.hold : STATUS.failed;
             node.statusLine.show({ ...state, text: SHORT_REASONS[error.code] });
           }
-          throw error;
+          if (!part || !isSaid(error, part)) throw error;
         }
       },
-      close() {
+      async close() {
         closing.abort(connections.closed('tm-post'));
+        await alarm.close();
       },
     };
+
+    /** A window of a bookmark or a task is sent again: what it fails with is said once, not at each attempt. */
+    function isSaid(error: TmError, { transfer }: BatchPart): boolean {
+      if (error instanceof ReadingsHeld) return !error.isNews;
+      const { bookmark, task } = transfer.owner;
+      if (bookmark === undefined && task === undefined) return false;
+      if (error.code !== 'TM_ENDPOINT_HOLD' && error.code !== 'TM_ENDPOINT_UNAVAILABLE') return false;
+      alarm.raise(error);
+      return true;
+    }
 
     function sendReceipt(message: NodeMessageInFlow, send: Send, receipt: Receipt): void {
       const {

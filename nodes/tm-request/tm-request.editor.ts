@@ -8,7 +8,7 @@ const NUMBERS = ['longestMinutes', 'inFlight', 'queueLimit', 'keepDays', 'keepTa
 
 RED.nodes.registerType('tm-request', {
   category: 'turbomechanica',
-  color: '#8DB9C0',
+  color: '#62B6A8',
   icon: 'tm-request.svg',
   inputs: 1,
   outputs: 2,

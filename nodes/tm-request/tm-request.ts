@@ -13,6 +13,7 @@ import { registerNode, type ConnectorNode, type Send } from '../shared/node';
 import { logDelivery, StateLog } from '../shared/progress-log';
 import { watched } from '../shared/watched';
 import { configOf } from '../tm-config/connections';
+import { answerHttpErrors } from './http-errors';
 
 const STATUS = {
   idle: { fill: 'green', shape: 'dot' },
@@ -26,9 +27,11 @@ interface HttpRequest {
   readonly method: string;
   readonly path: string;
   readonly headers: ApiRequest['headers'];
+  readonly ip?: unknown;
 }
 
 export = function register(RED: NodeAPI): void {
+  answerHttpErrors(RED);
   registerNode(
     RED,
     'tm-request',
@@ -113,7 +116,8 @@ function requestOf(message: NodeMessageInFlow): ApiRequest {
       'The message does not come from an http in node: it has no msg.req and msg.res. Wire http in nodes to tm-request; for windows of your own use tm-fetch.',
     );
   }
-  return { method: req.method, path: req.path, headers: req.headers, body: payload };
+  const { method, path, headers, ip } = req;
+  return { method, path, headers, body: payload, address: typeof ip === 'string' ? ip : undefined };
 }
 
 function isHttpRequest(value: unknown): value is HttpRequest {

@@ -4,12 +4,12 @@
  */
 import { createHash } from 'node:crypto';
 import { millisecondsOf, type PostedBody, type PostedReading, type PostedValue } from './cloud-body';
+import { dropOldest, SeenTimestamps } from './cloud-seen';
 
 /** The plots show the last ten minutes in steps of two seconds. */
 export const PLOT_MS = 600_000;
 const STEP_MS = 2_000;
 const PLOTTED_SENSORS = 300;
-const RECENT_TIMESTAMPS = 2_000;
 const RECENT_KEYS = 10_000;
 
 /** Everything posted under one Idempotency-Key. */
@@ -30,8 +30,7 @@ export interface SensorRecord {
   lastValue: PostedValue;
   lastMs: number;
   readonly points: Map<number, PlotPoint>;
-  /** Timestamps seen: all of them, or the latest. */
-  readonly seen: Set<string | number>;
+  readonly seen: SeenTimestamps;
 }
 
 export class Ledger {
@@ -86,10 +85,8 @@ export class Ledger {
     if (this.keep === 'readings') this.readings.push(reading);
     const record = this.sensors.get(sensor) ?? this.#newSensor(sensor);
     record.count++;
-    if (record.seen.has(timestamp)) this.duplicates++;
     const plotted = this.keep === 'readings' || this.sensors.size <= PLOTTED_SENSORS;
-    if (plotted) record.seen.add(timestamp);
-    if (this.keep === 'counts') dropOldest(record.seen, RECENT_TIMESTAMPS);
+    if (plotted && record.seen.add(timestamp)) this.duplicates++;
     const ms = millisecondsOf(timestamp);
     this.newestMs = Math.max(this.newestMs, ms);
     if (ms >= record.lastMs) {
@@ -108,7 +105,7 @@ export class Ledger {
       lastValue: null,
       lastMs: -Infinity,
       points: new Map(),
-      seen: new Set(),
+      seen: new SeenTimestamps(this.keep),
     };
     this.sensors.set(sensor, record);
     return record;
@@ -133,13 +130,4 @@ function plot(record: SensorRecord, ms: number, value: number): void {
   }
   record.points.set(step, [step * STEP_MS, value, value, value]);
   dropOldest(record.points, (2 * PLOT_MS) / STEP_MS);
-}
-
-/** Maps and sets keep the order of insertion: the first is the oldest. */
-function dropOldest<Key>(kept: Map<Key, unknown> | Set<Key>, most: number): void {
-  while (kept.size > most) {
-    const [oldest] = kept.keys();
-    if (oldest === undefined) return;
-    kept.delete(oldest);
-  }
 }

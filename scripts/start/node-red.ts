@@ -59,11 +59,13 @@ export class NodeRed {
   readonly url: string;
   readonly process: ChildProcess;
   #log = '';
+  readonly #pidFile: string;
   readonly #closed: Promise<unknown>;
 
   constructor(options: NodeRedOptions, port: number) {
     this.url = `http://127.0.0.1:${port}/`;
     const { folder, userDirectory, env } = options;
+    this.#pidFile = join(userDirectory, PID_FILE);
     const args = [
       ...['--import', END_WITH_PARENT, join(folder, 'red.js'), '--userDir', userDirectory],
       // By this it is known again.
@@ -122,13 +124,15 @@ export class NodeRed {
 
   /** As an administrator would. */
   async stop(): Promise<void> {
-    if (!this.running) return;
-    // Windows has no signal that a process could answer.
-    if (process.platform === 'win32') this.process.send('shutdown');
-    else this.process.kill('SIGTERM');
-    const force = setTimeout(() => this.process.kill('SIGKILL'), STOP_WITHIN_MS);
-    await this.#closed;
-    clearTimeout(force);
+    if (this.running) {
+      // Windows has no signal that a process could answer.
+      if (process.platform === 'win32') this.process.send('shutdown');
+      else this.process.kill('SIGTERM');
+      const force = setTimeout(() => this.process.kill('SIGKILL'), STOP_WITHIN_MS);
+      await this.#closed;
+      clearTimeout(force);
+    }
+    await rm(this.#pidFile, { force: true });
   }
 }
 

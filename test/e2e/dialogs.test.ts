@@ -26,6 +26,8 @@ const FLOW = [
     },
     ...{ proxy: '', timestampFormat: 'iso', compression: 'auto', requestTimeoutSeconds: 60, state: 'file' },
     ...{
+      conflict: 'refused',
+      longestRetryAfterSeconds: 300,
       stateDirectory: '',
       bookmarkTable: '',
       bookmarkNameColumn: 'name',
@@ -41,6 +43,8 @@ const FLOW = [
     ...{ id: 'fetch1', type: 'tm-fetch', z: 'tab1', name: '', config: 'config1', from: 'table' },
     ...{ table: 'public.sensor_data', sensorColumn: 'sensor_id', timestampColumn: 'timestamp' },
     ...{ valueColumn: 'value', sensors: '', sql: '', readingsPerBatch: 10000, output: 'body' },
+    ...{ shape: 'long', wideColumns: '', sensorPrefix: '', exclude: '', rename: '', qualityColumn: '' },
+    ...{ qualityAccepted: '192', extraColumns: '', trackBy: '', epochUnit: 'auto' },
     ...{ nullValues: 'null', x: 380, y: 100, wires: [['post1']] },
   },
   {
@@ -272,6 +276,27 @@ suite.describe(suite.title, () => {
       for (const [name, value] of Object.entries(settings))
         assert.deepEqual(node[name], value, `${id} ${name}`);
     }
+  });
+
+  it('fold away what most users never set, and show what was set', async () => {
+    const dialog = await editor.edit('fetch1');
+    assert.equal(await dialog.field('rename').isVisible(), false);
+    await dialog.form.locator('.tm-section > summary').first().click();
+    await dialog.fill('rename', 'FI-1,K101.FLOW\nFI-2,K101.FLOW');
+    assert.match(await dialog.reason('rename'), /^New names gives "FI-1" and "FI-2" the same name/);
+    await dialog.fill('rename', 'FI-1,K101.FLOW');
+    assert.equal(await dialog.isWrong('rename'), false);
+    await dialog.choose('shape', 'wide');
+    assert.equal(await dialog.field('sensorColumn').isVisible(), false);
+    await dialog.fill('sensorPrefix', 'K101.');
+    await dialog.save();
+    const again = await editor.edit('fetch1');
+    assert.equal(await again.field('rename').inputValue(), 'FI-1,K101.FLOW');
+    assert.equal(await again.field('rename').isVisible(), true);
+    assert.equal(await again.field('trackBy').isVisible(), false);
+    await again.choose('from', 'sql');
+    assert.equal(await again.field('exclude').isVisible(), false);
+    await again.cancel();
   });
 
   it('take an environment variable where there is a list to choose from', async () => {

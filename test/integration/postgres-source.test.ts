@@ -4,8 +4,9 @@ import { Client } from 'pg';
 import { BatchBuilder } from '../../lib/batch';
 import { parseDatabaseUrl } from '../../lib/database-url';
 import { readBatches } from '../../lib/reading';
-import { PostgresSource } from '../../lib/source/postgres';
-import type { ReadingsQuery, TableQuery } from '../../lib/source/source';
+import type { EngineSettings } from '../../lib/source/engine-settings';
+import { openSource } from '../../lib/source/open';
+import type { LongQuery, ReadingsQuery, Source } from '../../lib/source/source';
 import { parseWindow, type Window } from '../../lib/window';
 import { testDatabase } from '../support/test-database';
 import { until } from '../support/until';
@@ -17,7 +18,7 @@ const day = window('2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z');
 
 describe('Readings out of a real PostgreSQL', () => {
   const database = testDatabase();
-  const sources: PostgresSource[] = [];
+  const sources: Source[] = [];
   let client: Client;
 
   before(async () => {
@@ -32,8 +33,8 @@ describe('Readings out of a real PostgreSQL', () => {
     await until(async () => (await activity()).length === 0);
   });
 
-  const open = (overrides: Partial<ConstructorParameters<typeof PostgresSource>[0]> = {}): PostgresSource => {
-    const source = new PostgresSource({
+  const open = (overrides: Partial<EngineSettings> = {}): Source => {
+    const source = openSource({
       address: parseDatabaseUrl(database.url),
       timeZone: 'UTC',
       statementTimeoutSeconds: 30,
@@ -49,7 +50,7 @@ describe('Readings out of a real PostgreSQL', () => {
     );
     return rows;
   };
-  const table = (overrides: Partial<TableQuery> = {}): TableQuery => ({
+  const table = (overrides: Partial<LongQuery> = {}): LongQuery => ({
     from: 'table',
     table: 'readings',
     sensorColumn: 'sensor',
@@ -60,7 +61,7 @@ describe('Readings out of a real PostgreSQL', () => {
   });
   /** Everything that a window posts, put together again. */
   const posted = async (
-    source: PostgresSource,
+    source: Source,
     query: ReadingsQuery,
     range = day,
     timeZone = 'UTC',
@@ -250,11 +251,11 @@ describe('Readings out of a real PostgreSQL', () => {
     const fill = (rows: number) =>
       client.query(`drop table if exists readings; create table readings (sensor text, ts timestamptz, value float8);
         insert into readings select 'a', timestamptz '2026-01-01' + n * interval '10 ms', n from generate_series(1, ${rows}) n`);
-    const read = (source: PostgresSource, signal: AbortSignal, drain: () => Promise<void> | undefined) =>
+    const read = (source: Source, signal: AbortSignal, drain: () => Promise<void> | undefined) =>
       source.read(table(), day, {
         signal,
         drain,
-        sink: (columns) =>
+        sink: (plan) =>
           new BatchBuilder(
             {
               window: day,
@@ -264,7 +265,7 @@ describe('Readings out of a real PostgreSQL', () => {
               nullValues: 'null',
               maxBytes: 1e9,
             },
-            columns,
+            plan,
           ),
       });
 
@@ -304,7 +305,8 @@ describe('Readings out of a real PostgreSQL', () => {
       await fill(1);
       const sql =
         'SELECT sensor, ts AS timestamp, value FROM readings, pg_sleep(60) WHERE ts >= :start_time AND ts < :end_time';
-      await assert.rejects(posted(open({ statementTimeoutSeconds: 1 }), { from: 'sql', sql }), {
+      const second = window('2026-01-01T00:00:00Z', '2026-01-01T00:00:01Z');
+      await assert.rejects(posted(open({ statementTimeoutSeconds: 1 }), { from: 'sql', sql }, second), {
         code: 'TM_QUERY_TIMEOUT',
       });
     });

@@ -6,7 +6,7 @@ import { startNodeRed, type Flow, type NodeRed } from '../../scripts/start/node-
 import { testDirectory } from '../support/directory';
 import { nodeRedPath } from '../support/node-red';
 import { usePlant } from '../support/plant';
-import { until } from '../support/until';
+import { patientFetch, until } from '../support/until';
 
 const START = '2026-01-01T00:00:00Z';
 const RANGE = { start_time: START, end_time: '2026-01-01T00:30:00Z' };
@@ -89,7 +89,7 @@ describe('The request API over HTTP', function () {
     id: string,
     prefix = '',
   ): Promise<{ state: string; current: number; total: number }> =>
-    (await ask('GET', `${prefix}tasks/${id}`, { key: '' })).body as never;
+    (await (await patientFetch(`${nodeRed?.url ?? ''}${prefix}tasks/${id}`)).json()) as never;
 
   for (const prefix of ['', 'api/v1/']) {
     it(`a range asked for at /${prefix}raise-request is delivered, and reported on`, async () => {

@@ -5,21 +5,11 @@ import { startNodeRed, type Flow, type NodeRed } from '../../scripts/start/node-
 import { testDirectory } from '../support/directory';
 import { nodeRedPath } from '../support/node-red';
 import { usePlant } from '../support/plant';
-import { until } from '../support/until';
+import { randomOf } from '../support/random';
+import { patientFetch, until } from '../support/until';
 
 const start = '2026-01-01T00:00:00Z';
 const SEED = Number(process.env.TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
-
-/** Mulberry32: the same seed kills at the same moments. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 describe('A Node-RED that is killed and started again', function () {
   this.timeout(180_000);
@@ -77,7 +67,7 @@ describe('A Node-RED that is killed and started again', function () {
     const { task_id, status } = (await asked.json()) as { task_id: string; status: string };
     assert.equal(status, 'task submitted');
     const task = async () =>
-      (await (await fetch(`${url}tasks/${task_id}`)).json()) as {
+      (await (await patientFetch(`${url}tasks/${task_id}`)).json()) as {
         state: string;
         current: number;
         total: number;

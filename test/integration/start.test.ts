@@ -124,6 +124,37 @@ describe('npm start', function () {
     assert(earliest >= before.latestEnd, `${earliest} begins before ${before.latestEnd}`);
     assert.equal(await stop(third), 0, third.output());
     assert.deepEqual(await processes(), []);
+    const left = await readdir(directory.path, { recursive: true });
+    const pids = left.filter((file) => file.endsWith('.pid'));
+    assert.deepEqual(pids, [], 'what it keeps is data, and nothing that says that it runs');
+  });
+
+  it('stopped in the middle of a backlog and started again: every row arrives, and none twice', async () => {
+    const key = 'endpoint-key-2b9c';
+    const cloud = await startCloud({ key, keep: 'readings' });
+    try {
+      const endpoint = { POST_DATA_ENDPOINT: cloud.url, POST_DATA_API_KEY: key };
+      const first = start({ ...endpoint, START_HISTORY_HOURS: '4', BATCH_SIZE: '5' });
+      await until(() => cloud.readings().length > 0);
+      assert.equal(await stop(first), 0, first.output());
+      const stopped = new Date().toISOString();
+      const second = start(endpoint);
+      const database = await address(second, DATABASE);
+      // What was written before the stop, and some of what is written since.
+      await until(() => cloud.received().latestEnd > stopped);
+      const { latestEnd, readings, duplicates, conflicts } = cloud.received();
+      const rows = await query<{ count: number }>(
+        database,
+        `select count(*)::int from sensor_data where timestamp < '${latestEnd}'`,
+      );
+      assert.deepEqual(
+        { readings, duplicates, conflicts },
+        { readings: rows?.count, duplicates: 0, conflicts: 0 },
+      );
+      assert.equal(await stop(second), 0, second.output());
+    } finally {
+      await cloud.close();
+    }
   });
 
   it('leaves nothing running and nothing half done when it is interrupted or killed', async () => {
@@ -183,6 +214,18 @@ describe('npm start', function () {
       } finally {
         await cloud.close();
       }
+    });
+
+    it('writes what fails to its output, for where nobody has the editor open', async () => {
+      await query(database.url, 'drop table if exists sensor_data');
+      const run = start({
+        DATABASE_URL: database.url,
+        POST_DATA_ENDPOINT: 'http://127.0.0.1:9/readings',
+        POST_DATA_API_KEY: 'endpoint-key-7d1f',
+      });
+      await said(run, /(TM_QUERY_FAILED)/);
+      assert.match(run.output(), /"sensor_data" does not exist/);
+      assert.equal(await stop(run), 0, run.output());
     });
 
     it('does not send the key of the stand-in to an endpoint', async () => {

@@ -98,3 +98,18 @@ export function collect(id: string): FlowMessage[] {
   });
   return messages;
 }
+
+const DEBUG_LEVEL = 50;
+
+/** What a node has said in its log since the flow was deployed: no debugging, no records of windows and states. */
+export function logged(id: string): string[] {
+  return helper
+    .log()
+    .getCalls()
+    .map(
+      ({ args: [entry] }) =>
+        entry as { readonly id?: string; readonly level: number; readonly msg?: unknown },
+    )
+    .filter((entry) => entry.id === id && entry.level < DEBUG_LEVEL)
+    .flatMap(({ msg }) => (msg instanceof Error ? msg.message : typeof msg === 'string' ? msg : []));
+}

@@ -9,7 +9,7 @@ import { Bookmark } from '../../lib/bookmark';
 import { FileStore } from '../../lib/state/file-store';
 import { testDirectory } from './directory';
 import type { FlowNode } from './flow';
-import { testDatabase } from './test-database';
+import { testDatabase, type TestDatabase } from './test-database';
 
 const KEY = 'test-endpoint-key';
 const BOOKMARK = 'plant';
@@ -35,9 +35,18 @@ export interface Plant {
   replaceCloud(options?: Partial<CloudOptions>): Promise<Cloud>;
 }
 
+export interface PlantSurroundings {
+  /** Default: one on the tests' server. */
+  readonly database?: Pick<TestDatabase, 'url'>;
+  /** The URL that the nodes have of the database; default: its own. */
+  readonly databaseUrl?: (url: string) => string;
+}
+
 /** Made anew for each test of the calling `describe`. */
-export function usePlant(options: Partial<CloudOptions> = {}): Plant {
-  const database = testDatabase();
+export function usePlant(
+  options: Partial<CloudOptions> = {},
+  { database = testDatabase(), databaseUrl = (url) => url }: PlantSurroundings = {},
+): Plant {
   const directory = testDirectory();
   let cloud: Cloud | undefined;
   let client: Client | undefined;
@@ -71,7 +80,13 @@ export function usePlant(options: Partial<CloudOptions> = {}): Plant {
       return opened(client);
     },
     get credentials() {
-      return { 'cfg-1': { databaseUrl: database.url, endpointKey: KEY, requestKey: 'test-request-key' } };
+      return {
+        'cfg-1': {
+          databaseUrl: databaseUrl(database.url),
+          endpointKey: KEY,
+          requestKey: 'test-request-key',
+        },
+      };
     },
     async history(from, seconds, sensors = 3) {
       await opened(client).query(
@@ -85,9 +100,13 @@ export function usePlant(options: Partial<CloudOptions> = {}): Plant {
       return (await Bookmark.open(new FileStore(directory.path), BOOKMARK)).position;
     },
     async assertAllArrived() {
-      const { rows } = await opened(client).query<{ reading: string }>(`
+      // A connection of its own: the server may have been restarted.
+      const looking = new Client(database.url);
+      await looking.connect();
+      const { rows } = await looking.query<{ reading: string }>(`
         select sensor_id || ' ' || to_char(timestamp at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || ' ' || value as reading
           from sensor_data`);
+      await looking.end();
       const arrived = opened(cloud)
         .readings()
         .map(({ sensor, timestamp, value }) => `${sensor} ${timestamp} ${value}`);

@@ -6,6 +6,8 @@ export interface TestDatabase {
   readonly name: string;
   /** Only inside tests and hooks: the server may be started for the run. */
   readonly url: string;
+  /** Runs SQL on the server, outside of the database: what concerns others' too. */
+  command(sql: string): Promise<void>;
 }
 
 /** An empty database on the tests' PostgreSQL, for the tests of one describe. */
@@ -26,6 +28,7 @@ export function testDatabase(): TestDatabase {
   after(() => command(`drop database ${name} with (force)`));
   return {
     name,
+    command,
     get url() {
       if (server === undefined) throw new Error('only inside tests and hooks');
       const url = new URL(server);

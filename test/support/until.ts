@@ -13,3 +13,12 @@ export async function until(condition: () => unknown): Promise<void> {
     await setTimeout(1);
   }
 }
+
+/** As a caller should: asks again when it is told to wait for that. */
+export async function patientFetch(url: string): Promise<Response> {
+  for (;;) {
+    const response = await fetch(url);
+    if (response.status !== 429) return response;
+    await setTimeout(Number(response.headers.get('retry-after')) * 1000);
+  }
+}

@@ -14,6 +14,7 @@ interface ExampleNode {
   readonly bookmark?: string;
   readonly wires?: readonly (readonly string[])[];
   readonly nodes?: readonly string[];
+  readonly console?: boolean;
   readonly credentials?: Readonly<Record<string, string>>;
 }
 
@@ -96,6 +97,13 @@ describe('The examples', () => {
 
       it('explains itself on the canvas and shows what fails', () => {
         for (const type of ['comment', 'catch', 'status', 'debug']) assert(types.includes(type), type);
+      });
+
+      it('writes what fails to the log too, for where nobody has the editor open', () => {
+        for (const { wires = [] } of nodes.filter(({ type }) => type === 'catch')) {
+          const logs = wires.flat().some((id) => byId.get(id)?.type === 'debug' && byId.get(id)?.console);
+          assert(logs, 'a Catch node keeps errors out of the log');
+        }
       });
 
       it('lies on the grid without one node on another', () => {

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import sinon from 'sinon';
 import type { Batch, BatchSettings } from '../../lib/batch';
 import { TmError } from '../../lib/errors';
 import { readBatches } from '../../lib/reading';
-import { CopyTextParser } from '../../lib/source/copy-text';
-import type { ReadOptions, ReadingsQuery, Source } from '../../lib/source/source';
+import { CellRows } from '../../lib/source/cells';
+import type { ReadOptions, ReadingsQuery, Source, TableInfo } from '../../lib/source/source';
 import type { Window } from '../../lib/window';
+import { longPlan } from '../support/reading-plan';
 
 const START = Date.parse('2026-01-01T00:00:00Z') / 1000;
 const settings = {
@@ -25,15 +27,21 @@ const query: ReadingsQuery = {
   sensors: [],
 };
 
+const timeout = (): TmError => new TmError('TM_QUERY_TIMEOUT', 'too slow');
+
 /** A database of one hundred readings, one a second unless told otherwise, which may fail where it is told to. */
 class HundredReadings implements Source {
   readonly id = 'hundred';
   /** How many sensors, and so readings, there are at each second. */
   sensors = 1;
-  value = (second: number): string => String(second);
+  value = (second: number): string | null => String(second);
   readonly froms: (string | undefined)[] = [];
   /** Fails a read after so many rows; each once. */
   failures: { readonly afterRows: number; readonly error: Error }[] = [];
+  /** Times out where a read, from its start on, takes more than this. */
+  mostRows = Infinity;
+  mostSeconds = Infinity;
+  readonly parts: string[] = [];
 
   async read(
     _query: ReadingsQuery,
@@ -41,20 +49,22 @@ class HundredReadings implements Source {
     { from, sink, drain, signal }: ReadOptions,
   ): Promise<void> {
     this.froms.push(from);
+    this.parts.push(`${window.start - START}-${window.end - START}`);
     const failure = this.failures.shift();
-    const parser = new CopyTextParser(sink({ timestamp: 'instant', value: 'number' }));
+    const rowsOf = new CellRows(sink(longPlan('number')), 3);
     let rows = 0;
+    if (window.end - window.start > this.mostSeconds) throw timeout();
     for (let second = window.start; second < window.end; second++) {
       signal.throwIfAborted();
       const native = new Date(second * 1000).toISOString().replace('T', ' ').replace('.000Z', '+00');
       if (from !== undefined && native < from) continue;
       for (let sensor = 1; sensor <= this.sensors; sensor++) {
+        if (rows === this.mostRows) throw timeout();
         if (rows++ === failure?.afterRows) throw failure.error;
-        parser.push(Buffer.from(`${native}\tK10${sensor}\t${this.value(second)}\n`));
+        rowsOf.row([native, `K10${sensor}`, this.value(second)]);
         await drain();
       }
     }
-    parser.end();
   }
   clock(): Promise<number> {
     return Promise.resolve(START);
@@ -64,6 +74,18 @@ class HundredReadings implements Source {
   }
   oldest(): Promise<undefined> {
     return Promise.resolve(undefined);
+  }
+  newest(): Promise<void> {
+    return Promise.resolve();
+  }
+  tables(): Promise<never[]> {
+    return Promise.resolve([]);
+  }
+  table(): Promise<TableInfo> {
+    return Promise.resolve({ columns: [], indexes: [] });
+  }
+  createIndexSql(): string {
+    return '';
   }
   close(): Promise<void> {
     return Promise.resolve();
@@ -147,10 +169,9 @@ describe('Reading a window', () => {
     await read();
     const expected = bodies();
     sent = [];
-    const timeout = new TmError('TM_QUERY_TIMEOUT', 'too slow');
     source.failures = [
-      { afterRows: 35, error: timeout },
-      { afterRows: 25, error: timeout },
+      { afterRows: 35, error: timeout() },
+      { afterRows: 25, error: timeout() },
     ];
     await read();
     assert.deepEqual(bodies(), expected);
@@ -170,11 +191,10 @@ describe('Reading a window', () => {
   });
 
   it('counts what was not posted as it stood once, however often the read is taken up again', async () => {
-    source.value = (second) => (second % 2 === 0 ? 'NaN' : '\\N');
-    const timeout = new TmError('TM_QUERY_TIMEOUT', 'too slow');
+    source.value = (second) => (second % 2 === 0 ? 'NaN' : null);
     source.failures = [
-      { afterRows: 35, error: timeout },
-      { afterRows: 25, error: timeout },
+      { afterRows: 35, error: timeout() },
+      { afterRows: 25, error: timeout() },
     ];
     const { counts } = await read();
     assert.equal(counts.nullValues, 50);
@@ -191,9 +211,74 @@ describe('Reading a window', () => {
     );
   });
 
-  it('fails with a statement timeout that came before the first batch', async () => {
-    source.failures = [{ afterRows: 5, error: new TmError('TM_QUERY_TIMEOUT', 'too slow') }];
-    await assert.rejects(read(), { code: 'TM_QUERY_TIMEOUT' });
+  describe('whose query takes too long', () => {
+    it('is read in halves, and in halves of them, and gives the same batches', async () => {
+      await read();
+      const expected = bodies();
+      sent = [];
+      source.parts.length = 0;
+      source.mostSeconds = 30;
+      await read();
+      assert.deepEqual(bodies(), expected);
+      assert.deepEqual(source.parts.slice(0, 4), ['0-100', '0-50', '0-25', '25-50']);
+    });
+
+    it('begins the next window with what fitted', async () => {
+      source.mostSeconds = 30;
+      await read();
+      source.parts.length = 0;
+      await read();
+      assert.deepEqual(source.parts[0], '0-25');
+    });
+
+    it('fails when a second of it takes too long, and sends nothing; then it begins with all again', async () => {
+      source.mostSeconds = 0;
+      await assert.rejects(read(), { code: 'TM_QUERY_TIMEOUT' });
+      assert.equal(source.parts.at(-1), '0-1');
+      assert.equal(sent.length, 0);
+      source.mostSeconds = 100;
+      source.parts.length = 0;
+      await read();
+      assert.deepEqual(source.parts, ['0-100']);
+    });
+
+    it('fails at once where it is slow before there are rows', async () => {
+      source.read = () => Promise.reject(timeout());
+      await assert.rejects(read(), { code: 'TM_QUERY_TIMEOUT' });
+    });
+
+    it('gives the same batches wherever it times out', async () => {
+      const cases = fc.record({
+        sensors: fc.integer({ min: 0, max: 4 }),
+        perBatch: fc.integer({ min: 1, max: 40 }),
+        maxBytes: fc.constantFrom(90, 500, 1_000_000),
+        mostRows: fc.integer({ min: 4, max: 500 }),
+        mostSeconds: fc.integer({ min: 1, max: 100 }),
+        failures: fc.array(fc.option(fc.integer({ min: 0, max: 60 })), { maxLength: 40 }),
+      });
+      await fc.assert(
+        fc.asyncProperty(cases, async ({ sensors, perBatch, maxBytes, mostRows, mostSeconds, failures }) => {
+          const overrides = { readingsPerBatch: perBatch, maxBytes };
+          source = new HundredReadings();
+          source.sensors = sensors;
+          sent = [];
+          await read(undefined, overrides);
+          const expected = bodies();
+          sent = [];
+          Object.assign(source, { mostRows, mostSeconds });
+          source.failures = failures.map((afterRows) => ({ afterRows: afterRows ?? -1, error: timeout() }));
+          const batches = await read(undefined, overrides).then(
+            (summary) => summary.batches,
+            // A second that does not fit.
+            (error: unknown) => (error as TmError).code,
+          );
+          if (batches === 'TM_QUERY_TIMEOUT') assert.deepEqual(bodies(), expected.slice(0, sent.length));
+          else
+            assert.deepEqual({ bodies: bodies(), batches }, { bodies: expected, batches: expected.length });
+        }),
+        { numRuns: 300 },
+      );
+    });
   });
 
   it('fails with anything else, and sends nothing that would look like the end', async () => {

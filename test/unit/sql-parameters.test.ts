@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
-import { parameterNames, replaceParameters } from '../../lib/source/sql-parameters';
+import { parameterNames, splitParameters } from '../../lib/source/sql-parameters';
 
-const replaced = (sql: string): string => replaceParameters(sql, (name) => `<${name}>`);
+const replaced = (sql: string): string => {
+  const { texts, names } = splitParameters(sql);
+  return texts.map((text, index) => (index === 0 ? text : `<${names[index - 1] ?? ''}>${text}`)).join('');
+};
 
 describe('Parameters in the user’s own SQL', () => {
   it('are replaced wherever they stand in plain SQL', () => {

@@ -153,7 +153,21 @@ describe('the stand-in for the cloud', () => {
       assert.equal(lastTimestamp, '2026-01-31T13:59:59Z');
       assert.equal(typeof lastValue, 'number');
     }
+    assert.equal(received.duplicates, 0);
+    // An hour that lies further back than what was counted last, as a task asks for it.
+    for (let batch = 0; batch < 60; batch++) await post(cloud.url, regularBatch(2, 60, batch * 60).body);
+    assert.equal(cloud.received().duplicates, 60 * 120);
     assert.throws(() => cloud.readings(), /keep/);
+  });
+
+  it('knows a timestamp again by what it says, to the last digit', async () => {
+    const cloud = await opened.cloud({ keep: 'counts' });
+    const timestamps = [AT, '2026-01-31T12:00:01.000Z', '2026-01-31T12:00:01.0001Z', Date.parse(AT) + 1];
+    for (const [index, timestamp] of timestamps.entries()) {
+      const { status } = await post(cloud.url, bodyOf({ a: [{ timestamp, value: 1 }] }));
+      assert.equal(status, 200);
+      assert.equal(cloud.received().duplicates, index === 0 ? 0 : 1, String(timestamp));
+    }
   });
 
   it('shows what arrived on a page that runs nothing of what a sensor is called', async () => {

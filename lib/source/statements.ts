@@ -1,0 +1,164 @@
+/**
+ * The statements of every engine, in one place. Values are bound, names quoted by the engine's dialect, and
+ * nothing else of a setting or a message becomes part of a text but the user's own SQL.
+ */
+import type { ColumnInfo, TimeColumn } from './columns';
+import type { Dialect } from './dialect';
+import { namedColumns, selectedColumns, type Roles } from './plan';
+import { likePattern, wantedNames } from './sensors';
+import type { ReadingsQuery } from './query';
+import { bound, join, raw, sql, type Bound, type Sql } from './sql-text';
+import { splitParameters } from './sql-parameters';
+import { tableParts } from './table-name';
+
+/** More patterns than these are cheaper to compare once a sensor than once a row. */
+const MOST_PATTERNS = 20;
+
+/** Of an identifier, in every engine. */
+const LONGEST_NAME = 60;
+
+/** What `:start_time` and `:end_time` of the user's own SQL stand for. */
+export interface Edges {
+  readonly start: Bound;
+  readonly end: Bound;
+}
+
+export interface PlannedQuery {
+  readonly query: ReadingsQuery;
+  readonly roles: Roles;
+  readonly order: TimeColumn;
+}
+
+export class Statements {
+  constructor(readonly dialect: Dialect) {}
+
+  /** No row, only what the columns are. */
+  describe(query: ReadingsQuery, edges: Edges): Sql {
+    const columns = namedColumns(query)?.map((name) => this.#column(name)) ?? [raw('*')];
+    return sql`SELECT ${join(columns, ', ')} FROM ${this.#from(query, edges)} WHERE 1 = 0`;
+  }
+
+  /** The rows between the edges, and at or behind `from`, in order. */
+  window({ query, roles, order }: PlannedQuery, edges: Edges, from?: Bound): Sql {
+    const column = this.#column(roles.order.name);
+    const inOrder = this.#inOrder(roles, order);
+    // An edge is the beginning of the texts at its time; a row's own text is compared as rows are ordered.
+    const compared = order.kind === 'text' ? this.dialect.binary(column) : column;
+    const conditions = [
+      sql`${compared} >= ${bound(edges.start)}`,
+      ...(from ? [sql`${inOrder} >= ${bound(from)}`] : []),
+      sql`${compared} < ${bound(edges.end)}`,
+      ...this.#filters(query, roles),
+    ];
+    return sql`SELECT ${this.#fields(roles)} FROM ${this.#from(query, edges)} WHERE ${join(conditions, ' AND ')} ORDER BY ${inOrder}`;
+  }
+
+  /** The newest rows, the newest first. */
+  newest({ query, roles, order }: PlannedQuery, edges: Edges, count: number): Sql {
+    const inOrder = this.#inOrder(roles, order);
+    const conditions = [...this.#timely(roles.order), ...this.#filters(query, roles)];
+    return this.dialect.limited(
+      this.#fields(roles),
+      sql`FROM ${this.#from(query, edges)} WHERE ${join(conditions, ' AND ')} ORDER BY ${inOrder} DESC`,
+      count,
+    );
+  }
+
+  /** The least or greatest of the column that rows are ordered by, as text; NULL where there is none. */
+  extreme(which: 'min' | 'max', query: ReadingsQuery, column: ColumnInfo, edges: Edges): Sql {
+    const expression = this.#column(column.name);
+    const compared = isText(column) ? this.dialect.binary(expression) : expression;
+    const extreme = this.dialect.text(sql`${raw(which)}(${compared})`, column, 'timestamp');
+    return sql`SELECT ${extreme} FROM ${this.#from(query, edges)} WHERE ${join(this.#timely(column), ' AND ')}`;
+  }
+
+  createIndex(table: string, column: string): string {
+    const name = `${tableParts(table).at(-1) ?? ''}_${column}`.slice(0, LONGEST_NAME);
+    return `CREATE INDEX ${this.dialect.quote(name)} ON ${this.#quoted(table)} (${this.dialect.quote(column)})`;
+  }
+
+  #fields(roles: Roles): Sql {
+    const { dialect } = this;
+    const fields = selectedColumns(roles).map((column) => {
+      const role =
+        column === roles.sensor
+          ? 'sensor'
+          : column === roles.timestamp || column === roles.order
+            ? 'timestamp'
+            : 'value';
+      return dialect.text(this.#column(column.name), column, role);
+    });
+    return join(fields, ', ');
+  }
+
+  #inOrder(roles: Roles, order: TimeColumn): Sql {
+    const column = this.#column(roles.order.name);
+    if (order.kind !== 'text') return column;
+    const { dialect } = this;
+    const { length } = order.offset;
+    return dialect.binary(length === 0 ? column : dialect.shortened(column, length));
+  }
+
+  #filters(query: ReadingsQuery, { sensor, quality }: Roles): Sql[] {
+    const filters: Sql[] = [];
+    if (quality && query.quality) {
+      filters.push(this.dialect.among(this.#column(quality.name), quality, query.quality.accepted));
+    }
+    const wanted = sensor && this.#wanted(query, sensor);
+    if (wanted) filters.push(wanted);
+    return filters;
+  }
+
+  /** Spares the database rows of sensors that are not wanted; which ones those are is decided where they are read. */
+  #wanted(query: ReadingsQuery, sensor: ColumnInfo): Sql | undefined {
+    const several = query.from === 'table' && query.shape !== 'wide' && typeof query.valueColumn !== 'string';
+    const wanted = several ? undefined : wantedNames(query, MOST_PATTERNS);
+    if (!wanted) return undefined;
+    const { dialect } = this;
+    const column = this.#column(sensor.name);
+    const names = wanted.names.length === 0 ? [] : [dialect.among(column, sensor, wanted.names)];
+    const patterns = wanted.patterns.map((pattern) => dialect.like(column, sensor, likePattern(pattern)));
+    return sql`(${join([...names, ...patterns], ' OR ')})`;
+  }
+
+  #timely(column: ColumnInfo): Sql[] {
+    const expression = this.#column(column.name);
+    const finite = this.dialect.finite?.(expression, column);
+    return [sql`${expression} IS NOT NULL`, ...(finite ? [finite] : [])];
+  }
+
+  #from(query: ReadingsQuery, edges: Edges): Sql {
+    if (query.from === 'table') return raw(`${this.#quoted(query.table)} AS readings`);
+    const { texts, names } = splitParameters(query.sql.trim().replace(/;\s*$/, ''));
+    const own = join(
+      texts.flatMap((text, index) => {
+        const name = names[index];
+        return name === undefined ? [raw(text)] : [raw(text), parameter(name, edges)];
+      }),
+      '',
+    );
+    // On a line of its own: the last line may be a comment.
+    return this.dialect.derived?.(own) ?? sql`(${own}\n) AS readings`;
+  }
+
+  #column(name: string): Sql {
+    // With its table: names of the result, which ORDER BY would find first, are of texts.
+    return raw(`readings.${this.dialect.quote(name)}`);
+  }
+
+  #quoted(table: string): string {
+    return tableParts(table)
+      .map((part) => this.dialect.quote(part))
+      .join('.');
+  }
+}
+
+function isText({ kind }: ColumnInfo): boolean {
+  return kind === 'text' || kind === 'mixed';
+}
+
+function parameter(name: string, { start, end }: Edges): Sql {
+  if (name === 'start_time') return bound({ ...start, column: undefined });
+  if (name === 'end_time') return bound({ ...end, column: undefined });
+  return raw(`:${name}`);
+}

@@ -1,0 +1,53 @@
+/** TRAP 13: the user's own SQL. */
+import assert from 'node:assert/strict';
+import { longQuery, valuesOf, windowOf, type Harness } from './harness';
+
+export function ownSql(harness: Harness): void {
+  const { quote } = harness.fixture;
+  const columns = `${quote('value')}, ${quote('ts')} AS ${quote('timestamp')}, ${quote('sensor')} AS ${quote('sensor_id')}`;
+  const from = `FROM ${quote('readings')} WHERE ${quote('ts')}`;
+
+  beforeEach(() =>
+    harness.readings([
+      ['a', '2026-01-01T00:00:00Z', '1'],
+      ['b', '2026-01-01T06:00:00Z', '2'],
+      ['a', '2026-01-02T00:00:00Z', '3'],
+    ]),
+  );
+
+  it('trap 13: any order of columns, sensor_id, a comment at the end, and a semicolon', async () => {
+    const sql = `SELECT ${columns} ${from} >= :start_time AND ${quote('ts')} < :end_time AND ':end_time' <> '-- :start_time'; `;
+    const posted = await harness.posted({ from: 'sql', sql });
+    assert.deepEqual([valuesOf(posted.a), valuesOf(posted.b)], [[1], [2]]);
+    const commented = `SELECT ${columns} ${from} >= :start_time AND ${quote('ts')} < :end_time -- up to :end_time`;
+    assert.deepEqual(Object.keys(await harness.posted({ from: 'sql', sql: commented })), ['a', 'b']);
+  });
+
+  it('trap 13: an inclusive end does not send a row twice, and lists of sensors hold', async () => {
+    const sql = `SELECT ${columns} ${from} BETWEEN :start_time AND :end_time`;
+    const source = harness.open();
+    const query = { from: 'sql', sql, sensors: ['a'] } as const;
+    const first = await harness.posted(query, undefined, { source });
+    assert.deepEqual(Object.keys(first), ['a']);
+    assert.deepEqual(valuesOf(first.a), [1]);
+    const second = await harness.posted(query, windowOf('2026-01-02T00:00:00Z', '2026-01-03T00:00:00Z'), {
+      source,
+    });
+    assert.deepEqual(valuesOf(second.a), [3]);
+    assert.equal(await source.oldest(query), Date.parse('2026-01-01T00:00:00Z') / 1000);
+  });
+
+  it('without the columns that are needed is refused', async () => {
+    const sql = `SELECT ${quote('ts')} ${from} >= :start_time AND ${quote('ts')} < :end_time`;
+    await assert.rejects(harness.posted({ from: 'sql', sql }), {
+      code: 'TM_QUERY_COLUMNS',
+      message: /returns ts/,
+    });
+  });
+
+  it('that writes is refused by the database', async () => {
+    const sql = `DELETE ${from} >= :start_time AND ${quote('ts')} < :end_time`;
+    await assert.rejects(harness.posted({ from: 'sql', sql }), { code: 'TM_QUERY_FAILED' });
+    assert.deepEqual(valuesOf((await harness.posted(longQuery())).a), [1]);
+  });
+}
