@@ -77,7 +77,10 @@ describe('From the Python connector', function () {
     const { rows } = await plant.client.query<{ at: string }>(
       "select to_char(max(timestamp) - interval '59 min', 'YYYY-MM-DD HH24:MI:SS.US') as at from core_sensordata",
     );
-    await writeFile(join(directory.path, 'config.yaml'), `tags_file: tags.yaml\nlast_run_time: ${rows[0]?.at ?? ''}\n`);
+    await writeFile(
+      join(directory.path, 'config.yaml'),
+      `tags_file: tags.yaml\nlast_run_time: ${rows[0]?.at ?? ''}\n`,
+    );
     const config = await readFile(join(directory.path, 'config.yaml'), 'utf8');
     await writeEnv({ START_AT: /^last_run_time: (.+)$/m.exec(config)?.[1] ?? '' });
     await headless.start('schedule');
@@ -90,6 +93,9 @@ describe('From the Python connector', function () {
     await headless.start('schedule');
     await until(() => headless.linesWith(/caught up/).length > 0);
     const begun = plant.cloud.exchanges.slice(posts).map(({ posted }) => posted?.readings.length ?? 0);
-    assert(begun.every((readings) => readings < 60), 'START_AT is only where a bookmark begins');
+    assert(
+      begun.every((readings) => readings < 60),
+      'START_AT is only where a bookmark begins',
+    );
   });
 });

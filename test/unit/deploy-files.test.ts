@@ -60,9 +60,16 @@ describe('The files of deploy/', () => {
     const own = services.filter(([, { build }]) => build !== undefined);
     assert.equal(own.length, 3);
     for (const [name, { command, environment = {}, volumes = [] }] of own) {
-      assert(MODES.some((mode) => command.length === 1 && mode === command[0]), name);
-      for (const variable of Object.keys(environment)) assert([...known, ...others].includes(variable), variable);
-      assert(volumes.some((volume) => volume.endsWith('/data')), name);
+      assert(
+        MODES.some((mode) => command.length === 1 && mode === command[0]),
+        name,
+      );
+      for (const variable of Object.keys(environment))
+        assert([...known, ...others].includes(variable), variable);
+      assert(
+        volumes.some((volume) => volume.endsWith('/data')),
+        name,
+      );
       assert.equal(environment.DATA_DIRECTORY, '/data');
     }
   });
@@ -90,7 +97,9 @@ describe('The files of deploy/', () => {
     assert(MODES.some((each) => each === mode));
     const script = read('deploy/windows/install.ps1');
     assert(script.includes(manifest.bin[COMMAND]?.replaceAll('/', '\\') ?? '?'));
-    const used = [...`${options} ${script}`.matchAll(/(?<= |')--(env-file|data|check)\b/g)].map(([, name]) => name);
+    const used = [...`${options} ${script}`.matchAll(/(?<= |')--(env-file|data|check)\b/g)].map(
+      ([, name]) => name,
+    );
     assert.deepEqual([...new Set(used)].sort(), ['check', 'data', 'env-file']);
     for (const name of used) assert(start.includes(`--${name}`), name);
     const exitCode = /EXIT_CONFIG = (\d+);/.exec(start)?.[1] ?? '?';
