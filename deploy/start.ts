@@ -14,7 +14,7 @@ import { askHealth } from './health';
 import { findNodeRed, linkPackage } from './node-red';
 import { MODES, problemsOf, VARIABLES, type Environment, type Mode } from './variables';
 
-const USAGE = `Usage: turbomechanica-connector <request|schedule|both> [--env-file FILE] [--data DIRECTORY]
+const USAGE = `Usage: turbomechanica-connector <request|schedule|both> [--env-file FILE] [--data DIRECTORY] [--check]
        turbomechanica-connector health [--env-file FILE]
 
   request    answers requests for a range of time over HTTP
@@ -23,6 +23,7 @@ const USAGE = `Usage: turbomechanica-connector <request|schedule|both> [--env-fi
   health     asks the connector that runs on this machine; exits with 0 when readings get through
 
   --env-file FILE    the environment variables (default: .env, where there is one)
+  --check            says whether the mode could start with these variables, and starts nothing
   --data DIRECTORY   where bookmarks and tasks are kept (default: the variable DATA_DIRECTORY, or ./data)`;
 
 /** Wrong usage or configuration: starting again does not help (sysexits.h, EX_CONFIG). */
@@ -47,19 +48,21 @@ function readArguments() {
       options: {
         'env-file': { type: 'string' },
         data: { type: 'string' },
+        check: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     });
     const [command = '', ...others] = positionals;
     if (others.length > 0) throw new Error(`Unexpected: ${others.join(' ')}`);
-    return { command, envFile: values['env-file'], data: values.data, help: values.help === true };
+    const { data, check = false, help = false } = values;
+    return { command, envFile: values['env-file'], data, check, help };
   } catch (error) {
     throw new ConfigurationError(`${reasonOf(error)}\n\n${USAGE}`);
   }
 }
 
 async function main(): Promise<void> {
-  const { command, envFile, data, help } = readArguments();
+  const { command, envFile, data, check, help } = readArguments();
   if (help) {
     process.stdout.write(`${USAGE}\n`);
     return;
@@ -74,7 +77,9 @@ async function main(): Promise<void> {
   const mode = MODES.find((each) => each === command);
   if (!mode)
     throw new ConfigurationError(command === '' ? USAGE : `There is no mode "${command}".\n\n${USAGE}`);
-  run(mode, environment, resolve(data ?? environment.values.DATA_DIRECTORY ?? 'data'));
+  checkEnvironment(mode, environment);
+  if (check) process.stdout.write(`The connector can start in mode ${mode}.\n`);
+  else run(mode, environment.values, resolve(data ?? environment.values.DATA_DIRECTORY ?? 'data'));
 }
 
 interface Read {
@@ -98,13 +103,16 @@ function readEnvironment(envFile: string | undefined): Read {
   }
 }
 
-function run(mode: Mode, { values, problems, from }: Read, userDirectory: string): void {
+function checkEnvironment(mode: Mode, { values, problems, from }: Read): void {
   const found = [...problems, ...problemsOf(mode, values)];
   if (found.length > 0) {
     throw new ConfigurationError(
       `The connector cannot start in mode ${mode}. Set ${from}:\n${found.map((problem) => `  - ${problem}`).join('\n')}`,
     );
   }
+}
+
+function run(mode: Mode, values: Environment, userDirectory: string): void {
   const nodeRed = findNodeRed([PACKAGE_ROOT, process.cwd()]);
   if (nodeRed === undefined) {
     throw new ConfigurationError(
