@@ -14,7 +14,7 @@ import { openKnex } from './database-connection';
 import { decodeName, encodeName } from './file-name';
 import { codeOf } from './files';
 import { RecordTurns } from './record-turns';
-import type { JsonObject, StateKind, StateStore } from './store';
+import { changed, type Change, type JsonObject, type StateKind, type StateStore } from './store';
 
 export interface DatabaseStoreOptions {
   readonly bookmarkTable?: BookmarkTableSettings | undefined;
@@ -62,6 +62,21 @@ export class DatabaseStore implements StateStore {
     );
   }
 
+  /**
+   * The row is locked from reading to writing. Where there is none yet, the slower of two that make it fails on
+   * the key, and changes what it finds then.
+   */
+  async update(kind: StateKind, name: string, change: Change): Promise<void> {
+    return this.#inTurn(kind, name, (turns) =>
+      turns.take(() =>
+        this.#ask('TM_STATE_WRITE', async (transaction) => {
+          const next = changed(await this.#read(transaction, kind, name, 'to change it'), change);
+          if (next) await this.#put(transaction, kind, name, next);
+        }),
+      ),
+    );
+  }
+
   async write(kind: StateKind, name: string, record: JsonObject): Promise<void> {
     return this.#inTurn(kind, name, (turns) => turns.write(structuredClone(record)));
   }
@@ -103,10 +118,14 @@ export class DatabaseStore implements StateStore {
     }
   }
 
-  async #read(transaction: Knex.Transaction, kind: StateKind, name: string): Promise<JsonObject | undefined> {
-    const row = await transaction<Row>(TABLE)
-      .where({ kind, name: encodeName(name) })
-      .first('record');
+  async #read(
+    transaction: Knex.Transaction,
+    kind: StateKind,
+    name: string,
+    toChange?: 'to change it',
+  ): Promise<JsonObject | undefined> {
+    const query = transaction<Row>(TABLE).where({ kind, name: encodeName(name) });
+    const row = await (toChange ? query.forUpdate() : query).first('record');
     const record = row && parseRecord(row.record, kind, name);
     if (kind !== 'bookmark' || !this.#bookmarks) return record;
     const shown = await this.#bookmarks.read(transaction, name);

@@ -4,7 +4,7 @@ import { reasonOf, TmError } from '../errors';
 import { decodeName, encodeName } from './file-name';
 import { codeOf, nodeFiles, syncDirectory, type Files } from './files';
 import { PREVIOUS, RecordFile, TEMPORARY, writeError, type RecordFileStore } from './record-file';
-import type { JsonObject, StateKind, StateStore } from './store';
+import type { Change, JsonObject, StateKind, StateStore } from './store';
 
 const FOLDERS: Readonly<Record<StateKind, string>> = {
   bookmark: 'bookmarks',
@@ -40,13 +40,11 @@ export class FileStore implements StateStore {
   }
 
   async write(kind: StateKind, name: string, record: JsonObject): Promise<void> {
-    try {
-      await this.#record(kind, name).write(record);
-    } catch (error) {
-      // Should a directory have been taken away, the next write makes it again.
-      this.#prepared = undefined;
-      throw error;
-    }
+    await this.#written(this.#record(kind, name).write(record));
+  }
+
+  async update(kind: StateKind, name: string, change: Change): Promise<void> {
+    await this.#written(this.#record(kind, name).update(change));
   }
 
   async remove(kind: StateKind, name: string): Promise<void> {
@@ -68,6 +66,16 @@ export class FileStore implements StateStore {
 
   async close(): Promise<void> {
     await Promise.all([...this.#records.values()].map((record) => record.settled()));
+  }
+
+  async #written(written: Promise<void>): Promise<void> {
+    try {
+      await written;
+    } catch (error) {
+      // Should a directory have been taken away, the next write makes it again.
+      this.#prepared = undefined;
+      throw error;
+    }
   }
 
   #folder(kind: StateKind): string {
@@ -107,7 +115,8 @@ export class FileStore implements StateStore {
   async #clearAbandoned(path: string): Promise<void> {
     try {
       const { mtimeMs } = await this.files.stat(path);
-      if (Date.now() - mtimeMs > ABANDONED_AFTER_SECONDS * 1000) await this.files.unlink(path);
+      if (Date.now() - mtimeMs > ABANDONED_AFTER_SECONDS * 1000)
+        await this.files.rm(path, { recursive: true });
     } catch {
       // It costs nothing but a little space, and the next start tries again.
     }

@@ -3,7 +3,7 @@ import * as nodeFiles from 'node:fs/promises';
 
 export type Files = Pick<
   typeof nodeFiles,
-  'mkdir' | 'open' | 'readdir' | 'readFile' | 'rename' | 'stat' | 'unlink'
+  'mkdir' | 'open' | 'readdir' | 'readFile' | 'rename' | 'rm' | 'rmdir' | 'stat' | 'unlink'
 >;
 
 export { nodeFiles };
@@ -17,6 +17,16 @@ export async function writeDurably(files: Files, path: string, text: string): Pr
   try {
     await handle.writeFile(text);
     await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** It may be gone or torn after a power cut. */
+export async function writeFile(files: Files, path: string, text: string): Promise<void> {
+  const handle = await files.open(path, 'w');
+  try {
+    await handle.writeFile(text);
   } finally {
     await handle.close();
   }

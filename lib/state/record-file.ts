@@ -8,8 +8,9 @@ import { dirname } from 'node:path';
 import { reasonOf, TmError } from '../errors';
 import { seal, unseal } from './envelope';
 import { codeOf, readIfThere, syncDirectory, unlinkIfThere, writeDurably, type Files } from './files';
+import { locked, type StillHeld } from './file-lock';
 import { RecordTurns } from './record-turns';
-import type { JsonObject, StateKind } from './store';
+import { changed, revisionOf, type Change, type JsonObject, type StateKind } from './store';
 
 export const TEMPORARY = '.tmp';
 export const PREVIOUS = '.previous';
@@ -35,8 +36,6 @@ export interface RecordFileStore {
 
 export class RecordFile {
   readonly #turns: RecordTurns<string | undefined>;
-  /** Whether the current file may take the previous one's place; unknown until it has been read. */
-  #currentIsGood: boolean | undefined;
 
   constructor(
     private readonly kind: StateKind,
@@ -44,7 +43,9 @@ export class RecordFile {
     readonly path: string,
     private readonly store: RecordFileStore,
   ) {
-    this.#turns = new RecordTurns((text) => (text === undefined ? this.#remove() : this.#put(text)));
+    this.#turns = new RecordTurns((text) =>
+      this.#alone((stillHeld) => (text === undefined ? this.#remove() : this.#put(text, stillHeld))),
+    );
   }
 
   read(): Promise<JsonObject | undefined> {
@@ -53,6 +54,15 @@ export class RecordFile {
 
   write(record: JsonObject): Promise<void> {
     return this.#turns.write(seal(this.kind, this.name, record));
+  }
+
+  update(change: Change): Promise<void> {
+    return this.#turns.take(() =>
+      this.#alone(async (stillHeld) => {
+        const next = changed(await this.#readNow(), change);
+        if (next) await this.#put(seal(this.kind, this.name, next), stillHeld);
+      }),
+    );
   }
 
   remove(): Promise<void> {
@@ -69,7 +79,32 @@ export class RecordFile {
 
   async #read(): Promise<JsonObject | undefined> {
     const current = await this.#readOne(this.path);
-    this.#currentIsGood = current.state === 'good';
+    if (current.state === 'good') {
+      if (revisionOf(current.record) > 0) await this.#compare(current.record);
+      return current.record;
+    }
+    const previous = await this.#readOne(this.path + PREVIOUS);
+    if (previous.state === 'missing' && current.state === 'missing') return undefined;
+    // Between the two renames of another process's write, nothing is wrong.
+    return this.#alone(() => this.#readNow()).catch((error: unknown) => {
+      // Where nothing can be written, nobody is writing.
+      if (error instanceof TmError && error.code === 'TM_STATE_WRITE') return this.#readNow();
+      throw error;
+    });
+  }
+
+  /** Nothing but an older file put in its place makes a record older than its predecessor. */
+  async #compare(current: JsonObject): Promise<void> {
+    const previous = await this.#readOne(this.path + PREVIOUS).catch(() => undefined);
+    if (previous?.state !== 'good' || revisionOf(current) >= revisionOf(previous.record)) return;
+    this.store.warn(
+      `The state file ${this.path} is older than its predecessor ${this.path + PREVIOUS}: it seems to have been restored from a backup. It is used all the same: what was delivered since may be sent again.`,
+    );
+  }
+
+  /** While no other process writes. */
+  async #readNow(): Promise<JsonObject | undefined> {
+    const current = await this.#readOne(this.path);
     if (current.state === 'good') return current.record;
     const previous = await this.#readOne(this.path + PREVIOUS);
     const why = current.state === 'missing' ? 'it is missing' : current.reason;
@@ -108,36 +143,37 @@ export class RecordFile {
     }
   }
 
-  async #put(text: string): Promise<void> {
-    const temporary = `${this.path}.${randomBytes(6).toString('hex')}${TEMPORARY}`;
+  /** Does `work` while no other process reads or writes these files to change them. */
+  async #alone<Result>(work: (stillHeld: StillHeld) => Promise<Result>): Promise<Result> {
     try {
       await this.store.prepare();
-      this.#currentIsGood ??= (await this.#readOne(this.path)).state === 'good';
-      await writeDurably(this.store.files, temporary, text);
-      if (this.#currentIsGood) {
-        await this.store.files.rename(this.path, this.path + PREVIOUS);
-      }
-      await this.store.files.rename(temporary, this.path);
-      this.#currentIsGood = true;
-      await syncDirectory(this.store.files, dirname(this.path));
+      return await locked(this.store.files, this.path, work);
     } catch (error) {
-      this.#currentIsGood = undefined;
-      await this.store.files.unlink(temporary).catch(() => undefined);
-      throw writeError(this.path, error);
+      throw error instanceof TmError ? error : writeError(this.path, error);
+    }
+  }
+
+  async #put(text: string, stillHeld: StillHeld): Promise<void> {
+    const { files } = this.store;
+    const temporary = `${this.path}.${randomBytes(6).toString('hex')}${TEMPORARY}`;
+    try {
+      const currentIsGood = (await this.#readOne(this.path)).state === 'good';
+      await writeDurably(files, temporary, text);
+      await stillHeld();
+      if (currentIsGood) await files.rename(this.path, this.path + PREVIOUS);
+      await files.rename(temporary, this.path);
+      await syncDirectory(files, dirname(this.path));
+    } catch (error) {
+      await files.unlink(temporary).catch(() => undefined);
+      throw error;
     }
   }
 
   /** The predecessor first: a power cut in between must not bring it back. */
   async #remove(): Promise<void> {
-    this.#currentIsGood = undefined;
-    try {
-      await this.store.prepare();
-      await unlinkIfThere(this.store.files, this.path + PREVIOUS);
-      await unlinkIfThere(this.store.files, this.path);
-      await syncDirectory(this.store.files, dirname(this.path));
-    } catch (error) {
-      throw writeError(this.path, error);
-    }
+    await unlinkIfThere(this.store.files, this.path + PREVIOUS);
+    await unlinkIfThere(this.store.files, this.path);
+    await syncDirectory(this.store.files, dirname(this.path));
   }
 }
 

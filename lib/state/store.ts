@@ -7,6 +7,21 @@ export interface JsonObject {
   readonly [key: string]: JsonValue | undefined;
 }
 
+/** Without side effects beyond what it can do twice. */
+export type Change = (stored: JsonObject | undefined) => JsonObject | undefined;
+
+/** As `update` counts its changes. */
+export function revisionOf(record: JsonObject | undefined): number {
+  const revision = record?.revision;
+  return typeof revision === 'number' ? revision : 0;
+}
+
+/** The record that `change` makes, counted; undefined where it leaves the stored one. */
+export function changed(stored: JsonObject | undefined, change: Change): JsonObject | undefined {
+  const next = change(stored);
+  return next && { ...next, revision: revisionOf(stored) + 1 };
+}
+
 export interface StateStore {
   /**
    * The last record written; undefined where there is none.
@@ -20,6 +35,14 @@ export interface StateStore {
    * @throws TmError TM_STATE_WRITE; what was stored before is untouched
    */
   write(kind: StateKind, name: string, record: JsonObject): Promise<void>;
+  /**
+   * Reads, changes and writes as one step: whatever process changes this record meanwhile does so before or
+   * after. How often a record was changed so is counted in its `revision`.
+   * @param change given the record as it is stored now; returns what to store, or undefined to leave it as it
+   *   is. It may be called again, on what another process has stored meanwhile
+   * @throws what `change` throws; TmError TM_STATE_UNREADABLE, TM_STATE_WRITE. Nothing has changed then
+   */
+  update(kind: StateKind, name: string, change: Change): Promise<void>;
   /** @throws TmError TM_STATE_WRITE */
   remove(kind: StateKind, name: string): Promise<void>;
   /** @throws TmError TM_STATE_UNREADABLE */

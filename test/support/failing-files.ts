@@ -42,6 +42,8 @@ export function watchedFiles(before: (step: string, path: string) => Promise<voi
     readdir: watch('readdir', nodeFiles.readdir) as Files['readdir'],
     readFile: watch('readFile', nodeFiles.readFile) as Files['readFile'],
     rename: watch('rename', nodeFiles.rename),
+    rm: watch('rm', nodeFiles.rm),
+    rmdir: watch('rmdir', nodeFiles.rmdir),
     stat: watch('stat', nodeFiles.stat) as Files['stat'],
     unlink: watch('unlink', nodeFiles.unlink),
   };

@@ -96,7 +96,7 @@ describe('An alarm', () => {
 
   it('is given though the store fails', async () => {
     const fail = (): Promise<never> => Promise.reject(FULL);
-    const alarm = alarmOver({ read: fail, write: fail, remove: fail, list: fail, close: fail });
+    const alarm = alarmOver({ read: fail, write: fail, update: fail, remove: fail, list: fail, close: fail });
     alarm.raise(HOLD);
     alarm.recovered(AGAIN);
     await alarm.close();

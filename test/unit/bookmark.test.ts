@@ -1,35 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Bookmark, type Plan } from '../../lib/bookmark';
-import type { JsonObject, StateKind, StateStore } from '../../lib/state/store';
 import { formatWindow, type Window } from '../../lib/window';
-
-/** Keeps records in memory as a file would: as text. */
-class MemoryStore implements StateStore {
-  readonly #records = new Map<string, string>();
-  failing = false;
-  writes = 0;
-
-  read(kind: StateKind, name: string): Promise<JsonObject | undefined> {
-    const text = this.#records.get(`${kind} ${name}`);
-    return Promise.resolve(text === undefined ? undefined : (JSON.parse(text) as JsonObject));
-  }
-  write(kind: StateKind, name: string, record: JsonObject): Promise<void> {
-    if (this.failing) return Promise.reject(new Error('the disk is full'));
-    this.writes++;
-    this.#records.set(`${kind} ${name}`, JSON.stringify(record));
-    return Promise.resolve();
-  }
-  remove(): Promise<void> {
-    return Promise.resolve();
-  }
-  list(): Promise<string[]> {
-    return Promise.resolve([]);
-  }
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
+import { MemoryStore } from '../support/memory-store';
 
 const START = Date.parse('2026-01-01T00:00:00Z') / 1000;
 const plan = (overrides: Partial<Plan> = {}): Plan => ({

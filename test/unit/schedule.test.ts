@@ -3,37 +3,15 @@ import sinon, { type SinonFakeTimers } from 'sinon';
 import { Bookmark } from '../../lib/bookmark';
 import { TmError } from '../../lib/errors';
 import { Schedule, type ScheduleSettings, type ScheduleState } from '../../lib/schedule';
-import type { JsonObject, StateStore } from '../../lib/state/store';
 import { Transfers, type Transfer } from '../../lib/transfer';
 import { formatInstant } from '../../lib/window';
+import { MemoryStore } from '../support/memory-store';
 
 const START = Date.parse('2026-01-01T00:00:00Z') / 1000;
 
-class OneRecord implements StateStore {
-  record: JsonObject | undefined;
-  failing = false;
-  read(): Promise<JsonObject | undefined> {
-    return Promise.resolve(this.record);
-  }
-  write(_kind: string, _name: string, record: JsonObject): Promise<void> {
-    if (this.failing) return Promise.reject(new TmError('TM_STATE_WRITE', 'the disk is full'));
-    this.record = record;
-    return Promise.resolve();
-  }
-  remove(): Promise<void> {
-    return Promise.resolve();
-  }
-  list(): Promise<string[]> {
-    return Promise.resolve([]);
-  }
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
-
 describe('A schedule', () => {
   let timers: SinonFakeTimers;
-  let store: OneRecord;
+  let store: MemoryStore;
   let bookmark: Bookmark;
   let schedule: Schedule;
   let emitted: Transfer[];
@@ -90,7 +68,7 @@ describe('A schedule', () => {
       now: (START + 1530) * 1000,
       toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'],
     });
-    store = new OneRecord();
+    store = new MemoryStore();
     emitted = [];
     problems = [];
     warnings = [];
@@ -180,7 +158,7 @@ describe('A schedule', () => {
 
   it('goes on at whatever moment of another run a commit arrives', async () => {
     for (let turns = 0; turns < 20; turns++) {
-      store = new OneRecord();
+      store = new MemoryStore();
       emitted = [];
       await open();
       await schedule.heartbeat();
@@ -283,7 +261,7 @@ describe('A schedule', () => {
     await open({ start: { at: 'oldest' } });
     await schedule.heartbeat();
     assert.equal(emitted[0]?.window.start, START - 3600);
-    store = new OneRecord();
+    store = new MemoryStore();
     await open({ start: { at: 'now' } });
     await schedule.heartbeat();
     assert.equal(bookmark.position, START + 1500);

@@ -54,9 +54,11 @@ describe('state files after a crash', () => {
     const steps: string[] = [];
     const store = new FileStore(
       directory.path,
-      watchedFiles(
-        (step, path) => void steps.push(`${step} ${basename(path).replace(/\.[0-9a-f]{12}\./, '.*.')}`),
-      ),
+      watchedFiles((step, path) => {
+        // What is done to the lock is another matter.
+        if (!path.includes('.lock'))
+          steps.push(`${step} ${basename(path).replace(/\.[0-9a-f]{12}\./, '.*.')}`);
+      }),
     );
     await store.write('bookmark', 'a', { n: 2 });
     assert.deepEqual(steps.slice(steps.indexOf('open a.json.*.tmp')), [
