@@ -5,6 +5,7 @@
 import { Socket } from 'node:net';
 import knex, { type Knex } from 'knex';
 import { Client, type ClientConfig, type QueryArrayConfig } from 'pg';
+import { TmError } from '../errors';
 import { orAborted, settlesWithin } from '../signals';
 import type { ColumnInfo } from './columns';
 import { checkColumns, type Cells, type Engine, type StreamOptions } from './engine';
@@ -12,12 +13,15 @@ import { postgresTable, postgresTables } from './postgres-catalog';
 import { parameterised, postgresColumn, postgresDialect } from './postgres-dialect';
 import { postgresError } from './postgres-error';
 import { readRows } from './postgres-rows';
+import { Silence } from './silence';
 import type { EngineSettings } from './engine-settings';
 import type { TableInfo } from './source';
 import type { Sql } from './sql-text';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const CANCEL_TIMEOUT_MS = 2_000;
+/** Longer than the server may be busy with a statement: by then it has answered, or it cannot. */
+const SILENCE_BEYOND_STATEMENT_MS = 10_000;
 /** For the server's side of a goodbye. */
 const GOODBYE_MS = 500;
 
@@ -38,6 +42,7 @@ export class PostgresEngine implements Engine {
   readonly error = postgresError;
 
   readonly #config: ClientConfig;
+  readonly #silenceMs: number;
   readonly #knex: Knex;
   readonly #pool: ConnectionPool;
   readonly #cancelling = new Set<Promise<void>>();
@@ -46,6 +51,7 @@ export class PostgresEngine implements Engine {
 
   constructor(settings: EngineSettings) {
     this.poolSize = settings.poolSize;
+    this.#silenceMs = settings.statementTimeoutSeconds * 1000 + SILENCE_BEYOND_STATEMENT_MS;
     this.#config = { ...clientConfig(settings), stream: () => this.#socket() };
     this.#knex = knex({
       client: 'pg',
@@ -84,10 +90,11 @@ export class PostgresEngine implements Engine {
   }
 
   stream(statement: Sql, { columns, sink, drain, signal }: StreamOptions): Promise<void> {
-    return this.#withClient(signal, async (client) => {
+    return this.#withClient(signal, async (client, silence) => {
       const wait = (): Promise<void> | undefined => {
+        silence.heard();
         const busy = drain();
-        return busy && orAborted(busy, signal);
+        return busy && silence.during(orAborted(busy, signal));
       };
       try {
         await readRows(client, parameterised(statement), {
@@ -131,17 +138,31 @@ export class PostgresEngine implements Engine {
 
   async #withClient<Result>(
     signal: AbortSignal,
-    work: (client: PooledClient) => Promise<Result>,
+    work: (client: PooledClient, silence: Silence) => Promise<Result>,
   ): Promise<Result> {
     const client = await this.#acquire(signal);
     const abandon = (): void => {
       this.#abandon(client);
     };
     signal.addEventListener('abort', abandon, { once: true });
+    const unheard = new AbortController();
+    const silence = new Silence(this.#silenceMs, () => {
+      unheard.abort();
+      abandon();
+    });
     try {
       signal.throwIfAborted();
-      return await readOnly(client, work);
+      return await readOnly(client, () => work(client, silence));
+    } catch (cause) {
+      if (!unheard.signal.aborted) throw cause;
+      const seconds = this.#silenceMs / 1000;
+      throw new TmError(
+        'TM_DATABASE_UNREACHABLE',
+        `The database cannot be reached: it has not answered for ${seconds} s.`,
+        { cause },
+      );
     } finally {
+      silence.end();
       signal.removeEventListener('abort', abandon);
       await this.#pool.releaseConnection(client);
     }
@@ -192,13 +213,10 @@ export class PostgresEngine implements Engine {
  * for those that come after it on the connection. A transaction's own mode it cannot change, and whatever it
  * sets is undone with the transaction.
  */
-async function readOnly<Result>(
-  client: PooledClient,
-  work: (client: PooledClient) => Promise<Result>,
-): Promise<Result> {
+async function readOnly<Result>(client: PooledClient, work: () => Promise<Result>): Promise<Result> {
   await client.query('BEGIN TRANSACTION READ ONLY');
   try {
-    return await work(client);
+    return await work();
   } finally {
     if (!client.__knex__disposed) {
       await client.query('ROLLBACK').catch((error: unknown) => {

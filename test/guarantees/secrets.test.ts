@@ -181,6 +181,7 @@ describe('Secrets', function () {
       answers.push(raised);
       const id = /"task_id":"([^"]+)"/.exec(raised)?.[1] ?? assert.fail(`${raised} ${nodeRed.log}`);
       await until(async () => (await (await patientFetch(`${url}tasks/${id}`)).text()).includes('SUCCESS'));
+      await saw(' posted');
       // The request API is asked with a wrong key, and for what is no range.
       answers.push(await ask('raise-request', SECRETS.wrongKey, RANGE));
       answers.push(await ask('raise-request', REQUEST_KEY, { start_time: 'noon' }));
