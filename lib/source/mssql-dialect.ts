@@ -64,10 +64,10 @@ SELECT CONVERT(nvarchar(40), DATEDIFF(day, '19700101', @now) * CONVERT(decimal(2
   ownSql: ownSqlParts,
 };
 
+/** As text that functions of text take. */
 function comparable(expression: Sql, column: ColumnInfo): Sql {
-  return column.kind === 'text' && !['text', 'ntext', 'xml'].includes(baseType(column))
-    ? exactText(expression, column)
-    : sql`CONVERT(nvarchar(4000), ${exactText(expression, column)})`;
+  const text = exactText(expression, column);
+  return /^n?(var)?char/.test(column.type) ? text : sql`CONVERT(nvarchar(4000), ${text})`;
 }
 
 function numbersAmong(expression: Sql, column: ColumnInfo, names: readonly string[], fits: RegExp): Sql {
