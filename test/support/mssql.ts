@@ -47,9 +47,8 @@ export function mssqlDatabase(): MssqlDatabase {
     address: { ...address, database },
     execute: async (sql) => {
       if (!pool) throw new Error('only inside tests and hooks');
-      const { recordset } = await pool.request().batch<Record<string, unknown>>(sql);
-      // A batch without rows has none, whatever the types say.
-      return recordset ?? [];
+      const { recordsets } = await pool.request().batch<Record<string, unknown>>(sql);
+      return recordsets.at(-1) ?? [];
     },
   };
 }
