@@ -17,7 +17,7 @@ export function mssqlConfig(settings: EngineSettings): mssql.config & { options:
   const options = Object.fromEntries(
     Object.entries(address.options).map(([key, value]) => [key.toLowerCase().replace(/[\s_]/g, ''), value]),
   );
-  const port = Number(options.port ?? address.port);
+  const { port } = address;
   const encryption = encryptionOf(options);
   const trust = tls?.rejectUnauthorized === undefined ? encryption.trust : !tls.rejectUnauthorized;
   return {
