@@ -1,6 +1,5 @@
 /** What only SQL Server has; what every engine does is in test/contract. */
 import assert from 'node:assert/strict';
-import mssql from 'mssql';
 import { openSource } from '../../lib/source/open';
 import type { ReadingsQuery } from '../../lib/source/source';
 import { parseWindow, type Window } from '../../lib/window';
@@ -135,15 +134,7 @@ describe('Readings out of SQL Server', () => {
   it('waits for no writer where the database allows snapshots', async () => {
     await table('datetime2(7)', ["('a', '2026-01-01T00:00:00', 1)"]);
     await execute('ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON');
-    // The setting is reported as on once transactions before it are over.
-    const pool = await new mssql.ConnectionPool({
-      server: address.host,
-      port: address.port,
-      user: address.user,
-      password: address.password,
-      database: address.database,
-      options: { trustServerCertificate: true },
-    }).connect();
+    const pool = await database.connect();
     const writer = pool.transaction();
     await writer.begin();
     try {

@@ -8,6 +8,8 @@ export interface MssqlDatabase {
   readonly address: DatabaseAddress;
   /** Runs a batch of SQL as an administrator; the rows of its last result. */
   execute(sql: string): Promise<readonly Record<string, unknown>[]>;
+  /** Connections of another program's. */
+  connect(): Promise<mssql.ConnectionPool>;
 }
 
 /** For the title of what is skipped without it. */
@@ -45,6 +47,7 @@ export function mssqlDatabase(): MssqlDatabase {
   });
   return {
     address: { ...address, database },
+    connect: () => open(database),
     execute: async (sql) => {
       if (!pool) throw new Error('only inside tests and hooks');
       const { recordsets } = await pool.request().batch<Record<string, unknown>>(sql);
