@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import mssql from 'mssql';
-import type * as Tedious from 'tedious';
 import type { ColumnInfo } from '../../lib/source/columns';
 import { mssqlDialect } from '../../lib/source/mssql-dialect';
 import { parameterised, type Parameter } from '../../lib/source/mssql-parameters';
@@ -13,7 +12,12 @@ import { Statements } from '../../lib/source/statements';
 import { edgeBound, nativeBound, timeColumn } from '../../lib/source/time-column';
 
 /** What writes the bytes of a parameter: the driver's own. */
-const { TYPES } = createRequire(require.resolve('mssql'))('tedious') as typeof Tedious;
+const { TYPES } = createRequire(require.resolve('mssql'))('tedious') as {
+  TYPES: Record<
+    'DateTime' | 'DateTime2' | 'DateTimeOffset',
+    { generateParameterData(parameter: object, options: object): Iterable<Buffer> }
+  >;
+};
 
 const START = Date.parse('2026-01-01T00:00:00Z') / 1000;
 const END = START + 3600;
@@ -125,7 +129,7 @@ describe('T-SQL', () => {
       const [, from] = parameters;
       assert(from);
       const written = Buffer.concat([
-        ...type.generateParameterData({ value: from.value, scale: 7 } as never, { useUTC: true } as never),
+        ...type.generateParameterData({ value: from.value, scale: 7 }, { useUTC: true }),
       ]);
       const fraction = /\.(\d+)/.exec(native)?.[1];
       assert.equal(written.readUIntLE(0, 5), Number(fraction), native);
@@ -140,10 +144,7 @@ describe('T-SQL', () => {
     ] as const) {
       const { parameters } = windowOf([DATETIME, SENSOR, VALUE], QUERY, { from: native });
       const written = Buffer.concat([
-        ...TYPES.DateTime.generateParameterData(
-          { value: parameters[1]?.value } as never,
-          { useUTC: true } as never,
-        ),
+        ...TYPES.DateTime.generateParameterData({ value: parameters[1]?.value }, { useUTC: true }),
       ]);
       assert.equal(written.readUInt32LE(4), ticks, native);
     }
