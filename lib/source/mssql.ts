@@ -21,6 +21,8 @@ import { raw, type Sql } from './sql-text';
 
 /** Longer than the server may be busy with a statement: by then it has answered, or it cannot. */
 const SILENCE_BEYOND_STATEMENT_MS = 10_000;
+/** Rows may come one by one, or a hundred thousand in a second. */
+const HEARD_MS = 1_000;
 /** For what is cancelled to come to its end: the driver closes a connection whose server does not answer. */
 const CLOSE_TIMEOUT_MS = CANCEL_TIMEOUT_MS + 500;
 const GOODBYE_MS = 500;
@@ -160,7 +162,7 @@ export class MssqlEngine implements Engine {
   /** The driver is loaded here: it takes a second, and plants with other databases never need it. */
   async #connect(): Promise<Opened> {
     const { default: driver } = await import('mssql');
-    const pool = new driver.ConnectionPool(this.#config);
+    const pool = new driver.ConnectionPool({ ...this.#config });
     // What fails is thrown where it is waited for.
     pool.on('error', silent);
     await pool.connect();
@@ -180,8 +182,17 @@ export class MssqlEngine implements Engine {
     consumer: RowsConsumer,
   ): Promise<void> {
     const running = this.#watched(signal, async (watched, silence) => {
+      let heardAt = performance.now();
       const heard: RowsConsumer = {
         ...consumer,
+        row: (cells) => {
+          const now = performance.now();
+          if (now - heardAt > HEARD_MS) {
+            heardAt = now;
+            silence.heard();
+          }
+          consumer.row(cells);
+        },
         drain: () => {
           silence.heard();
           const busy = consumer.drain();
