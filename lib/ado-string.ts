@@ -18,12 +18,13 @@ export interface AdoAddress {
 }
 
 const PAIRS = /\s*([^=;]+?)\s*=\s*("(?:[^"]|"")*"|'(?:[^']|'')*'|\{(?:[^}]|\}\})*\}|[^;]*?)\s*(?:;|$)/gy;
-const FIELDS: Readonly<Record<string, 'server' | 'database' | 'user' | 'password'>> = {
+const FIELDS: Readonly<Record<string, 'server' | 'port' | 'database' | 'user' | 'password'>> = {
   server: 'server',
   datasource: 'server',
   address: 'server',
   addr: 'server',
   networkaddress: 'server',
+  port: 'port',
   database: 'database',
   initialcatalog: 'database',
   userid: 'user',
@@ -41,7 +42,7 @@ export function isAdoString(text: string): boolean {
 
 /** @throws what `refuse` makes; it is never given a value of the string */
 export function adoAddress(text: string, refuse: (why: string) => TmError): AdoAddress {
-  const fields = { server: '', database: '', user: '', password: '' };
+  const fields = { server: '', port: '', database: '', user: '', password: '' };
   const options: Record<string, string> = {};
   PAIRS.lastIndex = 0;
   while (PAIRS.lastIndex < text.length) {
@@ -59,12 +60,12 @@ export function adoAddress(text: string, refuse: (why: string) => TmError): AdoA
   if (fields.server === '') throw refuse('names no server');
   if (fields.database === '') throw refuse('names no database');
   // tcp:host\instance,port
-  const [place = '', port] = fields.server.replace(/^(tcp|np|lpc|admin):/i, '').split(',');
+  const [place = '', port = fields.port] = fields.server.replace(/^(tcp|np|lpc|admin):/i, '').split(',');
   const [host = '', instance] = place.trim().split('\\');
   const { database, user, password } = fields;
   return {
     host: host === '.' || host.toLowerCase() === '(local)' ? 'localhost' : host,
-    port: port !== undefined ? Number(port) : instance === undefined ? DEFAULT_PORT : 0,
+    port: port !== '' ? Number(port) : instance === undefined ? DEFAULT_PORT : 0,
     ...(instance === undefined ? {} : { instance }),
     database,
     user,

@@ -31,4 +31,10 @@ export interface Dialect {
   limited(select: Sql, rest: Sql, count: number): Sql;
   /** The user's own SQL as something to select from, called `readings`. */
   derived?(userSql: Sql): Sql;
+  /**
+   * The user's own SQL in two: what has to stand before the statement that selects from it, and the rest, for an
+   * engine whose derived tables may not begin with WITH.
+   * @throws TmError TM_QUERY_FAILED where it cannot be selected from
+   */
+  ownSql?(userSql: string): { readonly commonTables: string; readonly select: string };
 }

@@ -3,12 +3,14 @@ import { addressId, type Engine as EngineName } from '../database-url';
 import { TmError } from '../errors';
 import type { Engine } from './engine';
 import type { EngineSettings } from './engine-settings';
+import { MssqlEngine } from './mssql';
 import { PostgresEngine } from './postgres';
 import type { Source } from './source';
 import { SqlSource } from './sql-source';
 
 const ENGINES: Readonly<Partial<Record<EngineName, (settings: EngineSettings) => Engine>>> = {
   postgresql: (settings) => new PostgresEngine(settings),
+  mssql: (settings) => new MssqlEngine(settings),
 };
 
 /** @throws TmError TM_SETTING_INVALID where the database is of a kind that cannot be read */

@@ -35,13 +35,15 @@ export class Statements {
   /** No row, only what the columns are. */
   describe(query: ReadingsQuery, edges: Edges): Sql {
     const columns = namedColumns(query)?.map((name) => this.#column(name)) ?? [raw('*')];
-    return sql`SELECT ${join(columns, ', ')} FROM ${this.#from(query, edges)} WHERE 1 = 0`;
+    const { before, from } = this.#source(query, edges);
+    return sql`${before}SELECT ${join(columns, ', ')} FROM ${from} WHERE 1 = 0`;
   }
 
   /** The rows between the edges, and at or behind `from`, in order. */
   window({ query, roles, order }: PlannedQuery, edges: Edges, from?: Bound): Sql {
     const column = this.#column(roles.order.name);
     const inOrder = this.#inOrder(roles, order);
+    const source = this.#source(query, edges);
     // An edge is the beginning of the texts at its time; a row's own text is compared as rows are ordered.
     const compared = order.kind === 'text' ? this.dialect.binary(column) : column;
     const conditions = [
@@ -50,18 +52,20 @@ export class Statements {
       sql`${compared} < ${bound(edges.end)}`,
       ...this.#filters(query, roles),
     ];
-    return sql`SELECT ${this.#fields(roles)} FROM ${this.#from(query, edges)} WHERE ${join(conditions, ' AND ')} ORDER BY ${inOrder}`;
+    return sql`${source.before}SELECT ${this.#fields(roles)} FROM ${source.from} WHERE ${join(conditions, ' AND ')} ORDER BY ${inOrder}`;
   }
 
   /** The newest rows, the newest first. */
   newest({ query, roles, order }: PlannedQuery, edges: Edges, count: number): Sql {
     const inOrder = this.#inOrder(roles, order);
     const conditions = [...this.#timely(roles.order), ...this.#filters(query, roles)];
-    return this.dialect.limited(
+    const { before, from } = this.#source(query, edges);
+    const newest = this.dialect.limited(
       this.#fields(roles),
-      sql`FROM ${this.#from(query, edges)} WHERE ${join(conditions, ' AND ')} ORDER BY ${inOrder} DESC`,
+      sql`FROM ${from} WHERE ${join(conditions, ' AND ')} ORDER BY ${inOrder} DESC`,
       count,
     );
+    return sql`${before}${newest}`;
   }
 
   /** The least or greatest of the column that rows are ordered by, as text; NULL where there is none. */
@@ -69,7 +73,8 @@ export class Statements {
     const expression = this.#column(column.name);
     const compared = isText(column) ? this.dialect.binary(expression) : expression;
     const extreme = this.dialect.text(sql`${raw(which)}(${compared})`, column, 'timestamp');
-    return sql`SELECT ${extreme} FROM ${this.#from(query, edges)} WHERE ${join(this.#timely(column), ' AND ')}`;
+    const { before, from } = this.#source(query, edges);
+    return sql`${before}SELECT ${extreme} FROM ${from} WHERE ${join(this.#timely(column), ' AND ')}`;
   }
 
   createIndex(table: string, column: string): string {
@@ -127,18 +132,20 @@ export class Statements {
     return [sql`${expression} IS NOT NULL`, ...(finite ? [finite] : [])];
   }
 
-  #from(query: ReadingsQuery, edges: Edges): Sql {
-    if (query.from === 'table') return raw(`${this.#quoted(query.table)} AS readings`);
-    const { texts, names } = splitParameters(query.sql.trim().replace(/;\s*$/, ''));
-    const own = join(
-      texts.flatMap((text, index) => {
-        const name = names[index];
-        return name === undefined ? [raw(text)] : [raw(text), parameter(name, edges)];
-      }),
-      '',
-    );
-    // On a line of its own: the last line may be a comment.
-    return this.dialect.derived?.(own) ?? sql`(${own}\n) AS readings`;
+  /** What a statement selects from, and what must stand before the statement. */
+  #source(query: ReadingsQuery, edges: Edges): { before: Sql; from: Sql } {
+    if (query.from === 'table') {
+      return { before: raw(''), from: raw(`${this.#quoted(query.table)} AS readings`) };
+    }
+    const { dialect } = this;
+    const text = query.sql.trim().replace(/;\s*$/, '');
+    const { commonTables, select } = dialect.ownSql?.(text) ?? { commonTables: '', select: text };
+    const own = withEdges(select, edges);
+    return {
+      before: withEdges(commonTables, edges),
+      // On a line of its own: the last line may be a comment.
+      from: dialect.derived?.(own) ?? sql`(${own}\n) AS readings`,
+    };
   }
 
   #column(name: string): Sql {
@@ -155,6 +162,17 @@ export class Statements {
 
 function isText({ kind }: ColumnInfo): boolean {
   return kind === 'text' || kind === 'mixed';
+}
+
+function withEdges(userSql: string, edges: Edges): Sql {
+  const { texts, names } = splitParameters(userSql);
+  return join(
+    texts.flatMap((text, index) => {
+      const name = names[index];
+      return name === undefined ? [raw(text)] : [raw(text), parameter(name, edges)];
+    }),
+    '',
+  );
 }
 
 function parameter(name: string, { start, end }: Edges): Sql {

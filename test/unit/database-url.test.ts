@@ -73,6 +73,11 @@ const FORMS: readonly (readonly [url: string, address: DatabaseAddress, id: stri
     }),
     String.raw`mssql://localhost\SQLEXPRESS/hist`,
   ],
+  [
+    'DRIVER={FreeTDS};SERVER=plant;PORT=1500;DATABASE=hist;UID=reader;PWD=pw',
+    server({ port: 1500, options: { driver: 'FreeTDS' } }),
+    'mssql://plant:1500/hist',
+  ],
   ['mysql://reader:pw@plant/hist', server({ engine: 'mysql', port: 3306 }), 'mysql://plant:3306/hist'],
   [
     'mysql+pymysql://reader:pw@plant:3307/hist?charset=utf8mb4',
