@@ -17,7 +17,7 @@ export interface ColumnInfo {
 
 /** What a timestamp column holds, as its engine gives it in text. */
 export type TimeColumn =
-  /** Points in time; the text says its offset. */
+  /** Points in time; the text says its offset, or is in UTC. */
   | { readonly kind: 'instant' }
   /** Wall-clock readings of the source's zone. */
   | { readonly kind: 'naive' }

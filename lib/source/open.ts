@@ -3,11 +3,13 @@ import { addressId, type Engine as EngineName } from '../database-url';
 import { TmError } from '../errors';
 import type { Engine } from './engine';
 import type { EngineSettings } from './engine-settings';
+import { MysqlEngine } from './mysql';
 import { PostgresEngine } from './postgres';
 import type { Source } from './source';
 import { SqlSource } from './sql-source';
 
 const ENGINES: Readonly<Partial<Record<EngineName, (settings: EngineSettings) => Engine>>> = {
+  mysql: (settings) => new MysqlEngine(settings),
   postgresql: (settings) => new PostgresEngine(settings),
 };
 

@@ -129,7 +129,7 @@ export class Statements {
 
   #from(query: ReadingsQuery, edges: Edges): Sql {
     if (query.from === 'table') return raw(`${this.#quoted(query.table)} AS readings`);
-    const { texts, names } = splitParameters(query.sql.trim().replace(/;\s*$/, ''));
+    const { texts, names } = splitParameters(query.sql.trim().replace(/;\s*$/, ''), this.dialect.lexis);
     const own = join(
       texts.flatMap((text, index) => {
         const name = names[index];
