@@ -59,7 +59,8 @@ function readingsQuery(read: SettingsReader): ReadingsQuery {
 
 function ownSql(read: SettingsReader): string {
   const sql = read.required('sql', 'a SELECT with :start_time and :end_time');
-  const parameters = parameterNames(sql);
+  // The database may not be known yet: what is a parameter to any of them will do here.
+  const parameters = [...parameterNames(sql), ...parameterNames(sql, 'mysql')];
   for (const name of ['start_time', 'end_time']) {
     if (!parameters.includes(name)) {
       throw new TmError(

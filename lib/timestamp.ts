@@ -12,7 +12,7 @@ export type TimestampFormat = (typeof TIMESTAMP_FORMATS)[number];
 
 /** `2026-01-31 12:00:00.123456`, with `T` too, or a date alone; an offset behind it says that it is an instant. */
 const NATIVE =
-  /^(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2})(?::(\d{2}(?:\.\d+)?))?)?(?:\s?(Z|[+-]\d{2}(?::?\d{2})?))?$/;
+  /^(\d{4}-(?!00)\d{2}-(?!00)\d{2})(?:[ T](\d{2}:\d{2})(?::(\d{2}(?:\.\d+)?))?)?(?:\s?(Z|[+-]\d{2}(?::?\d{2})?))?$/;
 
 /** Years of four digits. */
 const FIRST_SECOND = Date.parse('0000-01-01T00:00:00Z') / 1000;
@@ -57,7 +57,12 @@ export class TimestampWriter {
 
   /** As {@link json}, without quotes. */
   text(native: string): string {
-    const { date, time, seconds, offset } = this.kind === 'epoch' ? this.#epoch(native) : calendar(native);
+    const {
+      date,
+      time,
+      seconds,
+      offset = this.kind === 'instant' ? 'Z' : undefined,
+    } = this.kind === 'epoch' ? this.#epoch(native) : calendar(native);
     switch (this.format) {
       case 'iso':
         return `${this.#toUtcMinute(date, time, offset)}:${seconds}Z`;
@@ -143,7 +148,7 @@ interface CalendarTime {
 /** @throws TmError TM_QUERY_COLUMNS */
 function calendar(native: string): CalendarTime {
   const match = NATIVE.exec(native);
-  // `infinity` and years beyond four digits cannot be inside a window.
+  // `infinity`, years beyond four digits and MySQL's 0000-00-00 cannot be inside a window.
   if (!match) throw notATime(native);
   const [, date = '', time = '00:00', seconds = '00', offset] = match;
   return { date, time, seconds, offset };

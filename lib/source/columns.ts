@@ -11,13 +11,15 @@ export interface ColumnInfo {
   /** The database's own name of its type, for people. */
   readonly type: string;
   readonly kind: ColumnKind;
+  /** Of a column that may hold anything: it was declared for numbers. */
+  readonly numeric?: boolean;
   /** Text of a fixed width, filled up with blanks that mean nothing. */
   readonly padded?: boolean;
 }
 
 /** What a timestamp column holds, as its engine gives it in text. */
 export type TimeColumn =
-  /** Points in time; the text says its offset. */
+  /** Points in time; the text says its offset, or is in UTC. */
   | { readonly kind: 'instant' }
   /** Wall-clock readings of the source's zone. */
   | { readonly kind: 'naive' }
@@ -38,6 +40,11 @@ export interface TimeTextForm {
 
 export function isNumeric({ kind }: ColumnInfo): boolean {
   return kind === 'number' || kind === 'integer' || kind === 'decimal';
+}
+
+/** As {@link isNumeric}, or meant to be. */
+export function looksNumeric(column: ColumnInfo): boolean {
+  return isNumeric(column) || column.numeric === true;
 }
 
 /** How a column is posted as a value. Times among the values keep the database's text. */

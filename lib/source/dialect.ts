@@ -1,11 +1,14 @@
 /** What differs between the SQL of the engines; everything else of a statement is built in one place. */
 import type { ColumnInfo } from './columns';
+import type { SqlLexis } from './sql-parameters';
 import type { Sql } from './sql-text';
 
 /** What a column is selected as: each is text that is the same whatever the session or machine. */
 export type Role = 'timestamp' | 'sensor' | 'value';
 
 export interface Dialect {
+  /** How the user's own SQL is taken apart; `standard` where it is not said. */
+  readonly lexis?: SqlLexis;
   /** A name as an identifier, whatever is in it. */
   quote(name: string): string;
   /** SELECT of the server's clock: one row, seconds since 1970 in UTC with fraction. */
@@ -13,8 +16,8 @@ export interface Dialect {
   /** SELECT of product, version and user: one row of three texts. */
   readonly identity: string;
   /**
-   * The text of a column: times as `2026-01-31 12:00:00.1234567`, with an offset for instants, and numbers with
-   * every digit.
+   * The text of a column: times as `2026-01-31 12:00:00.1234567`, instants with an offset or in UTC, and numbers
+   * with every digit.
    */
   text(expression: Sql, column: ColumnInfo, role: Role): Sql;
   /** Comparison and order by code points: whatever collation a text column of times has. */

@@ -4,13 +4,17 @@ import { TmError } from '../errors';
 import type { Engine } from './engine';
 import type { EngineSettings } from './engine-settings';
 import { MssqlEngine } from './mssql';
+import { MysqlEngine } from './mysql';
 import { PostgresEngine } from './postgres';
 import type { Source } from './source';
 import { SqlSource } from './sql-source';
+import { SqliteEngine } from './sqlite';
 
 const ENGINES: Readonly<Partial<Record<EngineName, (settings: EngineSettings) => Engine>>> = {
+  mysql: (settings) => new MysqlEngine(settings),
   postgresql: (settings) => new PostgresEngine(settings),
   mssql: (settings) => new MssqlEngine(settings),
+  sqlite: (settings) => new SqliteEngine(settings),
 };
 
 /** @throws TmError TM_SETTING_INVALID where the database is of a kind that cannot be read */

@@ -1,6 +1,6 @@
 /** What the fields of a query's rows mean: made once from the query and its columns, then followed row by row. */
 import { TmError } from '../errors';
-import { isNumeric, valueKind, type ColumnInfo, type TimeColumn, type ValueKind } from './columns';
+import { looksNumeric, valueKind, type ColumnInfo, type TimeColumn, type ValueKind } from './columns';
 import { SensorNames } from './sensors';
 import type { ReadingsQuery } from './query';
 
@@ -147,7 +147,7 @@ function tableRoles(
   const chosen =
     query.valueColumns.length > 0
       ? query.valueColumns.map(find)
-      : columns.filter((column) => isNumeric(column) && !other.has(column));
+      : columns.filter((column) => looksNumeric(column) && !other.has(column));
   const names = new SensorNames(query);
   const values = chosen.filter(({ name }) => names.posted(`${query.prefix}${name}`) !== undefined);
   if (values.length > 0) return { timestamp, sensor: undefined, values };

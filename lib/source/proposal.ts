@@ -1,5 +1,5 @@
 /** Which columns of a table look like sensor, timestamp and value, and whether an index serves its windows. */
-import { isNumeric, type ColumnInfo } from './columns';
+import { looksNumeric, type ColumnInfo } from './columns';
 import type { IndexInfo, TableInfo } from './source';
 
 export interface Mapping {
@@ -44,11 +44,12 @@ export function proposeMapping({ columns }: Pick<TableInfo, 'columns'>): Mapping
   const arrival = take('arrival', isTime) ?? take('arrivalTime', () => true);
   // Numbers and texts are times only where they are called so.
   const timestamp =
-    take('timestamp', isTime, isTime) ?? take('timestamp', (column) => isNumeric(column) || isText(column));
+    take('timestamp', isTime, isTime) ??
+    take('timestamp', (column) => looksNumeric(column) || isText(column));
   const quality = take('quality', () => true);
-  const sensor = take('sensor', isText) ?? take('sensor', isNumeric);
-  const value = take('value', () => true, isNumeric);
-  const numeric = columns.filter((column) => isNumeric(column) && !taken.has(column));
+  const sensor = take('sensor', isText) ?? take('sensor', looksNumeric);
+  const value = take('value', () => true, looksNumeric);
+  const numeric = columns.filter((column) => looksNumeric(column) && !taken.has(column));
   const isLong = sensor !== undefined || (value !== undefined && numeric.length === 0);
   return {
     shape: isLong ? 'long' : 'wide',

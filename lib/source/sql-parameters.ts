@@ -3,20 +3,35 @@
  * string, a quoted name, a comment or a dollar-quoted body, and not the second colon of a `::cast`.
  */
 
-const TOKENS = new RegExp(
-  [
-    String.raw`--[^\n]*`,
+/** How an engine writes texts and comments: MySQL escapes with backslashes, and has comments behind `#`. */
+export type SqlLexis = 'standard' | 'mysql';
+
+const COMMENT = String.raw`--[^\n]*`;
+const BACKTICKS = '`(?:[^`]|``)*(?:`|$)';
+const PARAMETER = String.raw`:[A-Za-z_]\w*`;
+
+const TOKENS: Readonly<Record<SqlLexis, RegExp>> = {
+  standard: anyOf(
+    COMMENT,
     String.raw`/\*`,
     String.raw`\b[eE]'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)`,
     String.raw`'(?:[^']|'')*(?:'|$)`,
     String.raw`"(?:[^"]|"")*(?:"|$)`,
-    '`(?:[^`]|``)*(?:`|$)',
+    BACKTICKS,
     String.raw`\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$`,
     String.raw`::`,
-    String.raw`:[A-Za-z_]\w*`,
-  ].join('|'),
-  'g',
-);
+    PARAMETER,
+  ),
+  mysql: anyOf(
+    COMMENT,
+    String.raw`#[^\n]*`,
+    String.raw`/\*[\s\S]*?(?:\*/|$)`,
+    String.raw`'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)`,
+    String.raw`"(?:[^"\\]|\\[\s\S]|"")*(?:"|$)`,
+    BACKTICKS,
+    PARAMETER,
+  ),
+};
 
 interface Parameter {
   readonly name: string;
@@ -25,16 +40,19 @@ interface Parameter {
 }
 
 /** The names of the parameters in `sql`, each once, in order of appearance. */
-export function parameterNames(sql: string): string[] {
-  return [...new Set(findParameters(sql).map(({ name }) => name))];
+export function parameterNames(sql: string, lexis: SqlLexis = 'standard'): string[] {
+  return [...new Set(findParameters(sql, TOKENS[lexis]).map(({ name }) => name))];
 }
 
 /** `sql` in pieces between its parameters: `texts` is one longer than `names`. */
-export function splitParameters(sql: string): { texts: string[]; names: string[] } {
+export function splitParameters(
+  sql: string,
+  lexis: SqlLexis = 'standard',
+): { texts: string[]; names: string[] } {
   const texts: string[] = [];
   const names: string[] = [];
   let from = 0;
-  for (const { name, start, end } of findParameters(sql)) {
+  for (const { name, start, end } of findParameters(sql, TOKENS[lexis])) {
     texts.push(sql.slice(from, start));
     names.push(name);
     from = end;
@@ -42,15 +60,19 @@ export function splitParameters(sql: string): { texts: string[]; names: string[]
   return { texts: [...texts, sql.slice(from)], names };
 }
 
-function findParameters(sql: string): Parameter[] {
+function anyOf(...tokens: readonly string[]): RegExp {
+  return new RegExp(tokens.join('|'), 'g');
+}
+
+function findParameters(sql: string, tokens: RegExp): Parameter[] {
   const found: Parameter[] = [];
-  TOKENS.lastIndex = 0;
-  for (let match = TOKENS.exec(sql); match; match = TOKENS.exec(sql)) {
+  tokens.lastIndex = 0;
+  for (let match = tokens.exec(sql); match; match = tokens.exec(sql)) {
     const [token] = match;
-    if (token === '/*') TOKENS.lastIndex = commentEnd(sql, match.index);
-    else if (token.startsWith('$')) TOKENS.lastIndex = dollarQuoteEnd(sql, token, TOKENS.lastIndex);
+    if (token === '/*') tokens.lastIndex = commentEnd(sql, match.index);
+    else if (token.startsWith('$')) tokens.lastIndex = dollarQuoteEnd(sql, token, tokens.lastIndex);
     else if (token.startsWith(':') && token !== '::') {
-      found.push({ name: token.slice(1), start: match.index, end: TOKENS.lastIndex });
+      found.push({ name: token.slice(1), start: match.index, end: tokens.lastIndex });
     }
   }
   return found;

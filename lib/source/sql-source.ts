@@ -152,9 +152,11 @@ export class SqlSource implements Source {
     signal: AbortSignal,
   ): Promise<TimeColumn | undefined> {
     if (!needsNewest(column, query.epochUnit)) return timeColumn(column, query.epochUnit, undefined);
-    const edges = everything(column);
-    const newest = await this.#extreme('max', query, column, edges, signal);
-    return newest === null ? undefined : timeColumn(column, query.epochUnit, newest);
+    for (const edges of everything(column)) {
+      const newest = await this.#extreme('max', query, column, edges, signal);
+      if (newest !== null) return timeColumn(column, query.epochUnit, newest);
+    }
+    return undefined;
   }
 
   /** Of a time that is only posted each text may have a form of its own. */
@@ -211,15 +213,19 @@ export class SqlSource implements Source {
   }
 }
 
-/** Edges around all that a column of text or numbers may hold. */
-function everything(column: ColumnInfo): Edges {
-  if (isNumeric(column)) {
-    return { start: { as: 'number', value: '0' }, end: { as: 'number', value: '9000000000000000000' } };
-  }
-  return {
-    start: { as: 'text', value: '0001-01-01T00:00:00' },
-    end: { as: 'text', value: '9999-12-31T23:59:59' },
-  };
+const ALL_NUMBERS: Edges = {
+  start: { as: 'number', value: '0' },
+  end: { as: 'number', value: '9000000000000000000' },
+};
+const ALL_TEXTS: Edges = {
+  start: { as: 'text', value: '0001-01-01T00:00:00' },
+  end: { as: 'text', value: '9999-12-31T23:59:59' },
+};
+
+/** Edges around all that a column of text or numbers may hold; where it may be either, one and then the other. */
+function everything(column: ColumnInfo): readonly Edges[] {
+  if (isNumeric(column)) return [ALL_NUMBERS];
+  return column.kind === 'mixed' ? [ALL_TEXTS, ALL_NUMBERS] : [ALL_TEXTS];
 }
 
 /** What `drain` threw: it passes through the engine, and is no error of the database's. */

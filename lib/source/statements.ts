@@ -140,9 +140,9 @@ export class Statements {
     const { dialect } = this;
     const text = query.sql.trim().replace(/;\s*$/, '');
     const { commonTables, select } = dialect.ownSql?.(text) ?? { commonTables: '', select: text };
-    const own = withEdges(select, edges);
+    const own = withEdges(select, edges, dialect.lexis);
     return {
-      before: withEdges(commonTables, edges),
+      before: withEdges(commonTables, edges, dialect.lexis),
       // On a line of its own: the last line may be a comment.
       from: dialect.derived?.(own) ?? sql`(${own}\n) AS readings`,
     };
@@ -164,8 +164,8 @@ function isText({ kind }: ColumnInfo): boolean {
   return kind === 'text' || kind === 'mixed';
 }
 
-function withEdges(userSql: string, edges: Edges): Sql {
-  const { texts, names } = splitParameters(userSql);
+function withEdges(userSql: string, edges: Edges, lexis: Dialect['lexis']): Sql {
+  const { texts, names } = splitParameters(userSql, lexis);
   return join(
     texts.flatMap((text, index) => {
       const name = names[index];

@@ -116,7 +116,7 @@ export function nativeBound(native: string, time: TimeColumn, column: ColumnInfo
 /** The instant of native text in seconds, with its fraction as far as a double has it. */
 export function instantOf(native: string, time: TimeColumn, timeZone: string): number {
   if (time.kind === 'epoch') return Number(native) / 10 ** time.digits;
-  return parseInstant(native, 'the timestamp', timeZone);
+  return parseInstant(native, 'the timestamp', time.kind === 'instant' ? 'UTC' : timeZone);
 }
 
 /**

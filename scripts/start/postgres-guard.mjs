@@ -1,12 +1,12 @@
 /**
- * Stands between a start and its PostgreSQL: when the start ends, be it in order, by a crash or killed, the
- * server is shut down too, and what should not stay is removed. Its argument says what to run.
+ * Stands between a start and its PostgreSQL (or a test and its MariaDB): when the start ends, be it in order, by a
+ * crash or killed, the server is shut down too, and what should not stay is removed. Its argument says what to run.
  */
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 
 const PATIENCE_MS = 10_000;
-const { command, args, account, remove } = JSON.parse(process.argv[2]);
+const { command, args, account, remove, signals } = JSON.parse(process.argv[2]);
 
 let asked = false;
 
@@ -22,7 +22,7 @@ server.once('close', (status) => {
 });
 
 // First clients are cut off and the state is written out; later it may be whatever recovery makes good.
-const HOW = ['SIGINT', 'SIGQUIT', 'SIGKILL'];
+const HOW = signals ?? ['SIGINT', 'SIGQUIT', 'SIGKILL'];
 function shutDown() {
   server.kill(HOW.shift());
   if (HOW.length > 0) setTimeout(shutDown, PATIENCE_MS).unref();

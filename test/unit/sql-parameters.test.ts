@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { parameterNames, splitParameters } from '../../lib/source/sql-parameters';
+import { parameterNames, splitParameters, type SqlLexis } from '../../lib/source/sql-parameters';
 
-const replaced = (sql: string): string => {
-  const { texts, names } = splitParameters(sql);
+const replaced = (sql: string, lexis?: SqlLexis): string => {
+  const { texts, names } = splitParameters(sql, lexis);
   return texts.map((text, index) => (index === 0 ? text : `<${names[index - 1] ?? ''}>${text}`)).join('');
 };
 
@@ -49,6 +49,20 @@ describe('Parameters in the user’s own SQL', () => {
       "E'\\''",
     ]) {
       assert.equal(replaced(`${before} :start_time`), `${before} <start_time>`, before);
+    }
+  });
+
+  it('are told apart as MySQL writes texts and comments', () => {
+    for (const sql of [
+      "'it\\'s :start_time'",
+      '"a\\":start_time"',
+      '# :start_time',
+      '/* /* :start_time */',
+    ]) {
+      assert.equal(replaced(sql, 'mysql'), sql);
+    }
+    for (const before of ["'a\\\\'", "# it's\n", '/* /* */', 'a$$b']) {
+      assert.equal(replaced(`${before} :start_time`, 'mysql'), `${before} <start_time>`, before);
     }
   });
 });

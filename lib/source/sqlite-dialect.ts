@@ -1,0 +1,50 @@
+/** SQLite's SQL, and what its declared types say of columns that may hold anything all the same. */
+import type { ColumnInfo } from './columns';
+import type { Dialect } from './dialect';
+import type { SqliteColumn, SqliteValue } from './sqlite-messages';
+import { bound, raw, sql, textOf, type Bound, type Sql } from './sql-text';
+
+export const sqliteDialect: Dialect = {
+  quote: (name) => `"${name.replaceAll('"', '""')}"`,
+  clock: "SELECT (julianday('now') - 2440587.5) * 86400",
+  identity: "SELECT 'SQLite', sqlite_version(), ''",
+  // Cells come as they are; as text SQLite would write 15 digits of a number.
+  text: (expression) => expression,
+  binary: (expression) => sql`${expression} COLLATE BINARY`,
+  shortened: (expression, by) => sql`substr(${expression}, 1, length(${expression}) - ${raw(String(by))})`,
+  among: (expression, column, names) =>
+    sql`${expression} IN (SELECT value FROM json_each(${bound({ as: 'names', value: names, column })}))`,
+  like: (expression, column, pattern) =>
+    sql`${expression} LIKE ${bound({ as: 'text', value: pattern, column })} ESCAPE '!'`,
+  limited: (fields, rest, count) => sql`SELECT ${fields} ${rest} LIMIT ${raw(String(count))}`,
+};
+
+/** By the rules of type affinity (SQLite documentation, "Datatypes In SQLite", 3.1). */
+export function sqliteColumn({ name, type }: SqliteColumn): ColumnInfo {
+  const declared = (type ?? '').trim();
+  // Numbers are stored as texts there.
+  if (!/int/i.test(declared) && /char|clob|text/i.test(declared))
+    return { name, type: declared, kind: 'text' };
+  // Dates are declared too, and are texts or numbers.
+  const numeric = /int|real|floa|doub|num|dec|bool/i.test(declared);
+  return { name, type: declared || 'of no type', kind: 'mixed', ...(numeric ? { numeric } : {}) };
+}
+
+/** A statement for the drivers: text with placeholders, and their values. */
+export function sqliteStatement(statement: Sql): { text: string; values: SqliteValue[] } {
+  return { text: textOf(statement, () => '?'), values: statement.bounds.map(valueOf) };
+}
+
+function valueOf({ as, value }: Bound): SqliteValue {
+  if (typeof value !== 'string') return listJson(value);
+  if (as !== 'number') return value;
+  return /^-?\d+$/.test(value) ? BigInt(value) : Number(value);
+}
+
+const NUMBER = /^-?(0|[1-9]\d{0,17})(\.\d{1,18})?$/;
+
+/** Names that are numbers stand there as such too: SQLite does not take one for the other everywhere. */
+function listJson(names: readonly string[]): string {
+  const numbers = names.filter((name) => NUMBER.test(name));
+  return `[${[...names.map((name) => JSON.stringify(name)), ...numbers].join(',')}]`;
+}

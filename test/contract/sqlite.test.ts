@@ -1,0 +1,265 @@
+import assert from 'node:assert/strict';
+import { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'libsql';
+import { parseDatabaseUrl } from '../../lib/database-url';
+import { until } from '../support/until';
+import { writeTime, type EngineFixture } from './fixture';
+import { DAY, Harness, longQuery, valuesOf } from './harness';
+import { sourceContract } from './source-contract';
+
+describe('A source on SQLite', () => {
+  let folder: string;
+  let file: string;
+  let database: InstanceType<typeof Database>;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'tm sqlite ä-'));
+    file = join(folder, 'plant 1%.db');
+    database = new Database(file);
+  });
+  after(async () => {
+    database.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const settings = () => ({
+    address: parseDatabaseUrl(`sqlite:///${file.replaceAll('%', '%25')}`),
+    timeZone: 'UTC',
+    statementTimeoutSeconds: 30,
+    poolSize: 4,
+  });
+  const fixture: EngineFixture = {
+    name: 'SQLite',
+    types: {
+      text: 'text',
+      varchar: (length) => `varchar(${length})`,
+      char: (length) => `char(${length})`,
+      double: 'real',
+      integer: 'integer',
+      bigint: 'bigint',
+      instant: undefined,
+      naive: undefined,
+    },
+    times: [
+      { type: 'text', title: 'ISO 8601 with Z', kind: 'text', digits: 9, write: writeTime.isoUtc },
+      { type: 'text', title: 'ISO 8601 with an offset', kind: 'text', digits: 7, write: writeTime.offset },
+      {
+        type: 'datetime',
+        title: 'ISO 8601 without an offset',
+        kind: 'text',
+        digits: 6,
+        write: writeTime.local,
+      },
+      { type: 'timestamp', title: 'ISO 8601 with T', kind: 'text', digits: 3, write: writeTime.isoLocal },
+      { type: 'date', kind: 'date', digits: 0, write: writeTime.date },
+      { type: 'integer', title: 'seconds', kind: 'epoch', digits: 0, write: writeTime.epochSeconds },
+      {
+        type: 'datetime',
+        title: 'milliseconds',
+        kind: 'epoch',
+        digits: 3,
+        write: writeTime.epochMilliseconds,
+      },
+      { type: 'bigint', title: 'microseconds', kind: 'epoch', digits: 6, write: writeTime.epochMicroseconds },
+      { type: 'real', title: 'seconds', kind: 'epoch', digits: 3, write: writeTime.epochSeconds },
+    ],
+    values: [
+      {
+        type: 'real',
+        literals: ['0.1', '0.30000000000000004', '20', '1e300', '9e999', 'NULL', "'Bad'"],
+        posted: [0.1, 0.30000000000000004, 20, 1e300, null, null, 'Bad'],
+      },
+      {
+        type: 'integer',
+        literals: ['-7', '9007199254740993', '-9223372036854775808', '1.5', "'I/O Timeout'"],
+        posted: [-7, '9007199254740993', '-9223372036854775808', 1.5, 'I/O Timeout'],
+      },
+      { type: 'numeric', literals: ['12.50', "'12.50'", "'Bad'"], posted: [12.5, 12.5, 'Bad'] },
+      { type: 'boolean', literals: ['TRUE', 'FALSE'], posted: [1, 0] },
+      {
+        type: 'text',
+        literals: ["'Bad'", "'12.50'", '12.5', '\'say "x" \\\'', "''", "'温度'"],
+        posted: ['Bad', '12.50', '12.5', 'say "x" \\', '', '温度'],
+      },
+      { type: 'varchar(20)', literals: ["'I/O Timeout'"], posted: ['I/O Timeout'] },
+      { type: 'blob', literals: ["x'00ff'", '1.5', "'Bad'", "'7'"], posted: ['\\x00ff', 1.5, 'Bad', 7] },
+      { type: '', literals: ['1', "'Bad'"], posted: [1, 'Bad'] },
+      { type: 'datetime', literals: ["'2026-01-31 12:00:00'"], posted: ['2026-01-31 12:00:00'] },
+    ],
+    sensors: [
+      { type: 'text', text: 'K101' },
+      { type: 'varchar(30)', text: 'K101/DE:BRG X.Ä' },
+      { type: 'text COLLATE NOCASE', text: 'K101' },
+      { type: 'integer', text: '17' },
+      { type: 'bigint', text: '9007199254740993' },
+      { type: '', text: 'K101' },
+    ],
+    settings,
+    quote: (name) => `"${name.replaceAll('"', '""')}"`,
+    execute: (statement) => {
+      database.exec(statement);
+      return Promise.resolve();
+    },
+    literal: (text) => `'${text.replaceAll("'", "''")}'`,
+    manyRows: (
+      count,
+    ) => `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${count})
+      SELECT 'a', printf('%s.%02dZ', strftime('%Y-%m-%dT%H:%M:%S', 1767225600 + n / 100, 'unixepoch'), n % 100), n FROM numbers`,
+    slowSql: `WITH RECURSIVE endless (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM endless)
+      SELECT sensor, ts AS timestamp, value FROM readings, endless WHERE ts >= :start_time AND ts < :end_time AND n < 0`,
+    // Whoever reads holds a lock that keeps writers out.
+    busy: () => {
+      try {
+        database.exec('BEGIN EXCLUSIVE');
+        database.exec('ROLLBACK');
+        return Promise.resolve(0);
+      } catch {
+        return Promise.resolve(1);
+      }
+    },
+    cut: async () => {
+      const ended = readers().map((reader) => once(reader, 'exit'));
+      for (const reader of readers()) reader.kill('SIGKILL');
+      await Promise.all(ended);
+    },
+    wrong: {
+      unreachable: () => ({
+        ...settings(),
+        address: { ...settings().address, database: join(folder, 'missing.db') },
+      }),
+      refused: () => undefined,
+    },
+  };
+
+  sourceContract(fixture);
+  // After the suite has closed its sources.
+  afterEach(() => until(() => readers().length === 0));
+
+  describe('in its own way', () => {
+    const harness = new Harness(fixture);
+    afterEach(() => harness.closeAll());
+
+    it('reads a file that is not one of SQLite as an error, and makes none where there is none', async () => {
+      const other = join(folder, 'notes.txt');
+      await writeFile(other, 'Pump 3 was greased.\n'.repeat(500));
+      const at = (path: string) => ({ address: { ...settings().address, database: path } });
+      await assert.rejects(harness.open(at(other)).tables(), {
+        code: 'TM_QUERY_FAILED',
+        message: /not a database/,
+      });
+      const missing = join(folder, 'missing.db');
+      await assert.rejects(harness.open(at(missing)).clock(), {
+        code: 'TM_DATABASE_UNREACHABLE',
+        message: /There is no file .*missing\.db/,
+      });
+      assert(!(await readdir(folder)).includes('missing.db'));
+    });
+
+    it('reads beside a writer in its journal, and does not write itself', async () => {
+      await harness.readings([['a', '2026-01-01T00:00:00Z', '1']]);
+      database.prepare('PRAGMA journal_mode = WAL').all();
+      try {
+        const source = harness.open();
+        assert.deepEqual(valuesOf((await harness.posted(longQuery(), DAY, { source })).a), [1]);
+        database.exec('BEGIN IMMEDIATE');
+        await harness.insert([['a', '2026-01-01T00:00:01Z', '2']]);
+        assert.deepEqual(valuesOf((await harness.posted(longQuery(), DAY, { source })).a), [1]);
+        database.exec('COMMIT');
+        assert.deepEqual(valuesOf((await harness.posted(longQuery(), DAY, { source })).a), [1, 2]);
+      } finally {
+        await harness.closeAll();
+        database.prepare('PRAGMA journal_mode = DELETE').all();
+      }
+    });
+
+    it('keeps no lock when a window is read', async () => {
+      await harness.readings([['a', '2026-01-01T00:00:00Z', '1']]);
+      const source = harness.open();
+      await harness.posted(longQuery(), DAY, { source });
+      assert.equal(await fixture.busy(), 0);
+      await assert.rejects(
+        source.read(longQuery({ table: 'missing' }), DAY, {
+          signal: new AbortController().signal,
+          drain: () => undefined,
+          sink: () => ({ row: () => undefined }),
+        }),
+      );
+      assert.equal(await fixture.busy(), 0);
+      assert.equal(readers().length, 1);
+    });
+
+    it('a file that its writer has locked is one that cannot be reached, not an empty window', async () => {
+      await harness.readings([['a', '2026-01-01T00:00:00Z', '1']]);
+      const source = harness.open();
+      database.exec('BEGIN EXCLUSIVE');
+      try {
+        await assert.rejects(harness.posted(longQuery(), DAY, { source }), {
+          code: 'TM_DATABASE_UNREACHABLE',
+        });
+      } finally {
+        database.exec('ROLLBACK');
+      }
+      assert.deepEqual(valuesOf((await harness.posted(longQuery(), DAY, { source })).a), [1]);
+    });
+
+    it('the process goes on while a table without an index is sorted', async () => {
+      await harness.table({ sensor: 'text', ts: 'text', value: 'real' });
+      database.exec(`INSERT INTO readings ${fixture.manyRows(300_000)}`);
+      const source = harness.open();
+      await source.clock();
+      let longest = 0;
+      let before = performance.now();
+      const timer = setInterval(() => {
+        longest = Math.max(longest, performance.now() - before);
+        before = performance.now();
+      }, 1);
+      const begun = performance.now();
+      let first: number | undefined;
+      await source.read(longQuery(), DAY, {
+        signal: new AbortController().signal,
+        drain: () => undefined,
+        sink: () => ({
+          row: () => {
+            first ??= performance.now() - begun;
+          },
+        }),
+      });
+      clearInterval(timer);
+      assert(first !== undefined && longest < first, `${longest} ms of ${first}`);
+    });
+
+    it('a window is found by the index on its column of time', async () => {
+      await harness.table({ sensor: 'text', ts: 'text', value: 'real' });
+      database.exec('CREATE INDEX by_time ON readings (ts)');
+      const other = new Database(file);
+      const plan = other
+        .prepare(
+          'EXPLAIN QUERY PLAN SELECT ts FROM readings WHERE readings.ts COLLATE BINARY >= ? AND readings.ts COLLATE BINARY < ? ORDER BY readings.ts COLLATE BINARY',
+        )
+        .all('a', 'b') as { detail: string }[];
+      other.close();
+      assert.match(plan.map(({ detail }) => detail).join(), /^SEARCH.*by_time \(ts>\? AND ts<\?\)$/);
+    });
+
+    it('numbers of the user’s own SQL are found whether the column was declared for them or not', async () => {
+      for (const type of ['integer', 'datetime', '']) {
+        await harness.table({ sensor: 'text', ts: type, value: 'real' });
+        database.exec("INSERT INTO readings VALUES ('a', 1767225600, 1), ('a', 1767312000, 2)");
+        const sql =
+          'SELECT sensor, ts AS timestamp, avg(value) AS value FROM readings WHERE ts >= :start_time AND ts < :end_time GROUP BY 1, 2';
+        assert.deepEqual(valuesOf((await harness.posted({ from: 'sql', sql })).a), [1], type);
+      }
+    });
+  });
+});
+
+/** Processes that read files for the sources of these tests. */
+function readers(): ChildProcess[] {
+  return (process as unknown as { _getActiveHandles(): unknown[] })
+    ._getActiveHandles()
+    .filter((handle): handle is ChildProcess => handle instanceof ChildProcess)
+    .filter(({ spawnargs }) => spawnargs.some((argument) => argument.includes('sqlite-process')));
+}
