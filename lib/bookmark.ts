@@ -58,6 +58,11 @@ export class Bookmark {
     this.#state = state ?? { position: undefined, issued: [], ahead: [] };
   }
 
+  /** As it stands in the store: another process may have moved it. */
+  refresh(): Promise<void> {
+    return this.#change(() => undefined);
+  }
+
   /** Undefined: it has never been set. */
   get position(): EpochSeconds | undefined {
     return this.#state.position;
@@ -128,13 +133,19 @@ export class Bookmark {
   #change<Result>(change: (state: BookmarkState) => Result): Promise<Result> {
     const changed = this.#queue.then(async () => {
       if (this.#closed) throw new TmError('TM_CLOSED', `The bookmark "${this.name}" is being closed.`);
-      const next = structuredClone(this.#state);
-      const result = change(next);
-      if (!sameState(next, this.#state)) {
-        await this.#store.write('bookmark', this.name, formatState(next));
-        this.#state = next;
-      }
-      return result;
+      let next: BookmarkState | undefined;
+      let result: Result | undefined;
+      await this.#store.update('bookmark', this.name, (stored) => {
+        const state: BookmarkState =
+          stored === undefined
+            ? { position: undefined, issued: [], ahead: [] }
+            : parseState(stored, this.name);
+        next = structuredClone(state);
+        result = change(next);
+        return sameState(next, state) ? undefined : formatState(next);
+      });
+      this.#state = next ?? this.#state;
+      return result as Result;
     });
     this.#queue = changed.catch(() => undefined);
     return changed;
