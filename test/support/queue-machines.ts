@@ -12,7 +12,7 @@ import type { BrokerKind } from './brokers';
 import { until } from './until';
 
 /** A machine that dies keeps its windows for a short time only. */
-export const LOCK_MS = 1_000;
+const LOCK_MS = 1_000;
 
 export class Machine {
   readonly taken: string[] = [];
