@@ -21,6 +21,8 @@ export type TmErrorCode =
   // State
   | 'TM_STATE_UNREADABLE'
   | 'TM_STATE_WRITE'
+  // The queue that several machines share
+  | 'TM_BROKER_UNREACHABLE'
   // A request for a range
   | 'TM_QUEUE_FULL'
   // A window under way
@@ -60,6 +62,7 @@ export const SHORT_REASONS: Readonly<Record<TmErrorCode, string>> = {
   TM_READINGS_REFUSED: 'refused readings',
   TM_STATE_UNREADABLE: 'state',
   TM_STATE_WRITE: 'state',
+  TM_BROKER_UNREACHABLE: 'broker',
   TM_QUEUE_FULL: 'queue full',
   TM_STALLED: 'wires',
   TM_NOT_COMMITTED: 'commit',

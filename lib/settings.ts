@@ -183,6 +183,24 @@ export function postSettings(raw: RawSettings): PostSettings {
   };
 }
 
+export interface QueueNodeSettings {
+  readonly queue: string;
+  /** 0: this machine takes none. */
+  readonly inFlight: number;
+}
+
+/** Names that both Redis and RabbitMQ take. */
+const QUEUE_NAME = /^[\w.-]{1,100}$/;
+
+export function queueSettings(raw: RawSettings): QueueNodeSettings {
+  const read = new SettingsReader(raw);
+  const queue = read.text('queue', 'turbomechanica');
+  if (!QUEUE_NAME.test(queue)) {
+    throw invalid('queue', queue, 'up to 100 letters, digits, dots, hyphens and underscores');
+  }
+  return { queue, inFlight: read.number('inFlight', 2, { least: 0, most: 64, whole: true }) };
+}
+
 export interface RequestSettings {
   readonly longestSeconds: number;
   readonly inFlight: number;

@@ -20,7 +20,12 @@ export interface Receipt extends WindowText {
 }
 
 export type TransferOutcome =
-  | { readonly state: 'delivered'; readonly receipt: Receipt }
+  | {
+      readonly state: 'delivered';
+      readonly receipt: Receipt;
+      /** Another transfer delivered it, perhaps on another machine: measured and logged there. */
+      readonly elsewhere?: true;
+    }
   | { readonly state: 'failed'; readonly error: TmError };
 
 /** Who emitted the window: a bookmark's name, a task's id, or (built by hand) neither. */
@@ -49,6 +54,8 @@ export class Transfer {
   onStalled: ((message: string) => void) | undefined;
   /** Called when delivery waits for something outside (`endpoint 503`), and with undefined when it goes on. */
   onWaiting: ((reason: string | undefined) => void) | undefined;
+  /** Called when its bookmark has it committed, or with why that failed. */
+  onCommit: ((failure: TmError | undefined) => void) | undefined;
 
   readonly #controller = new AbortController();
   readonly #startedAt = performance.now();
@@ -100,6 +107,10 @@ export class Transfer {
     if (this.#ended) return;
     this.#end({ state: 'failed', error });
     this.#controller.abort(error);
+  }
+
+  deliveredElsewhere(receipt: Receipt): void {
+    if (!this.#ended) this.#end({ state: 'delivered', receipt, elsewhere: true });
   }
 
   /** For the sequences: one of them is complete. @returns whether all are, and so the window is delivered */
@@ -155,6 +166,7 @@ export class Transfer {
 }
 
 function measure(outcome: TransferOutcome): void {
+  if (outcome.state === 'delivered' && outcome.elsewhere) return;
   if (outcome.state === 'delivered') time('window', outcome.receipt.duration_ms / 1000);
   const stopped =
     outcome.state === 'failed' &&

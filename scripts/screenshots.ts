@@ -34,6 +34,7 @@ const FLOW: Flow = [
       endpointKey: '${POST_DATA_API_KEY}',
       requestKey: '${API_KEY}',
       stateUrl: '${DATABASE_URL}',
+      brokerUrl: '${BROKER_URL}',
     },
   },
   ...[
@@ -50,6 +51,7 @@ const FLOW: Flow = [
     { id: 'sql', type: 'tm-fetch', from: 'sql', sql: SQL },
     { id: 'post', type: 'tm-post' },
     { id: 'request', type: 'tm-request' },
+    { id: 'queue', type: 'tm-queue', queue: 'turbomechanica' },
   ].map((node, index) => ({ ...node, z: 'tab', config: 'config', x: 200, y: 60 + index * 60, wires: [] })),
 ];
 
@@ -62,6 +64,7 @@ const DIALOGS: Readonly<Record<string, string>> = {
   sql: 'tm-fetch-sql',
   post: 'tm-post',
   request: 'tm-request',
+  queue: 'tm-queue',
 };
 const EXAMPLES = ['schedule-mode', 'request-mode'];
 

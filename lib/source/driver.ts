@@ -1,5 +1,5 @@
 /** Drivers that only some users need: loaded when first used, with an error that says what to install. */
-import { TmError } from '../errors';
+import { isMissing, notInstalled } from '../optional-package';
 
 /**
  * @param load imports the package, and nothing else
@@ -21,20 +21,10 @@ export async function loadFirstDriver<Driver>(
     try {
       return await load();
     } catch (cause) {
-      // A driver that is there but lacks something of its own says so itself.
-      if (!isMissing(cause, name)) failure ??= cause;
+      if (!isMissing(name, cause)) failure ??= cause;
     }
   }
   if (failure !== undefined) throw failure as Error;
   const names = Object.keys(loads);
-  throw new TmError(
-    'TM_SETTING_INVALID',
-    `databaseUrl needs the driver ${names.join(' or ')}, which is not installed. Run "npm install ${names.at(-1) ?? ''}" in Node-RED's user directory and restart Node-RED.`,
-  );
-}
-
-function isMissing(cause: unknown, name: string): boolean {
-  if (!(cause instanceof Error) || !('code' in cause)) return false;
-  const missing = cause.code === 'MODULE_NOT_FOUND' || cause.code === 'ERR_MODULE_NOT_FOUND';
-  return missing && cause.message.includes(`'${name}'`);
+  throw notInstalled(names.slice(-1), `databaseUrl needs the driver ${names.join(' or ')}`);
 }

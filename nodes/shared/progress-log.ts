@@ -9,7 +9,7 @@ import { describeWindow } from '../../lib/window';
 export function logDelivery(node: Node, transfer: Transfer): void {
   void transfer.outcome.then((outcome) => {
     // What failed is an error of its own.
-    if (outcome.state === 'failed') return;
+    if (outcome.state === 'failed' || outcome.elsewhere) return;
     const { receipt } = outcome;
     const { readings, sensors, batches, duration_ms } = receipt;
     const what =

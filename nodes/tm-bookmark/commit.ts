@@ -3,7 +3,7 @@
  * where a user's sink stands between: then a window is delivered when its last batch has come through.
  */
 import type { NodeMessageInFlow } from 'node-red';
-import { TmError } from '../../lib/errors';
+import { asTmError, TmError } from '../../lib/errors';
 import { SettingsReader, type RawSettings } from '../../lib/settings';
 import { transfers, type Transfer } from '../../lib/transfer';
 import { describeWindow, parseWindow, type Window } from '../../lib/window';
@@ -25,6 +25,17 @@ export function commitBehaviour(node: ConnectorNode, raw: RawSettings, connectio
     node.debug(`Bookmark "${name}": ${describeWindow(window)} committed.`);
   };
 
+  const commitTransfer = async (delivered: Transfer, name: string): Promise<void> => {
+    try {
+      await commit(name, delivered.window, delivered.owner.bookmark === undefined ? 'by-hand' : 'issued');
+    } catch (thrown) {
+      delivered.onCommit?.(asTmError(thrown, 'TM_STATE_WRITE'));
+      throw thrown;
+    }
+    delivered.onCommit?.(undefined);
+    connections.schedule(name)?.committed(delivered);
+  };
+
   return {
     async input(message, send) {
       const ids = idsOf(message);
@@ -44,8 +55,7 @@ export function commitBehaviour(node: ConnectorNode, raw: RawSettings, connectio
           );
         }
         if (name !== '') {
-          await commit(name, delivered.window, delivered.owner.bookmark === undefined ? 'by-hand' : 'issued');
-          connections.schedule(name)?.committed(delivered);
+          await commitTransfer(delivered, name);
         }
       } else if (ids.transfer === undefined || ownName !== '') {
         await commit(requireName(ids.bookmark ?? ownName), parseWindow(message.payload, timeZone), 'by-hand');

@@ -11,6 +11,7 @@ import { RejectedRanges } from '../../lib/rejected';
 import type { Schedule } from '../../lib/schedule';
 import { configSettings, SettingsReader, type ConfigSettings, type RawSettings } from '../../lib/settings';
 import { addressId, parseDatabaseUrl, type DatabaseAddress } from '../../lib/database-url';
+import { parseBrokerUrl, type BrokerAddress } from '../../lib/queue/broker-url';
 import { openSource } from '../../lib/source/open';
 import type { ReadingsQuery, Source } from '../../lib/source/source';
 import { DatabaseStore } from '../../lib/state/database-store';
@@ -25,6 +26,7 @@ export interface ConfigCredentials {
   readonly endpointKey?: string;
   readonly requestKey?: string;
   readonly stateUrl?: string;
+  readonly brokerUrl?: string;
 }
 
 /** What a tm-config node is to the other nodes. */
@@ -98,6 +100,11 @@ export class Connections {
   /** The key of the request API. @throws TmError TM_SETTING_INVALID, TM_ENV_UNSET */
   requestKey(): string {
     return this.#credentials.required('requestKey', 'the key that callers of the request API must send');
+  }
+
+  /** Of the queue that several machines share. @throws TmError TM_SETTING_INVALID, TM_ENV_UNSET */
+  broker(): BrokerAddress {
+    return parseBrokerUrl(this.#credentials.required('brokerUrl', 'the URL of the broker'));
   }
 
   /** @throws TmError TM_SETTING_INVALID, TM_ENV_UNSET */

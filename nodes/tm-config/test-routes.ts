@@ -18,7 +18,7 @@ interface TestAnswer {
 
 /** What the editor sends in place of a secret that is stored and was not typed anew. */
 const STORED = '__PWRD__';
-const SECRETS = ['databaseUrl', 'endpointKey', 'requestKey', 'stateUrl'] as const;
+const SECRETS = ['databaseUrl', 'endpointKey', 'requestKey', 'stateUrl', 'brokerUrl'] as const;
 const TEST_WITHIN_MS = 15_000;
 
 const served = new WeakSet<object>();

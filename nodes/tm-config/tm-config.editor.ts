@@ -2,7 +2,7 @@ import { configSettings } from '../../lib/settings';
 import { field, openDialog, saveNumbers, showRowsBy, valueOf, type Dialog } from '../shared/editor/form';
 import { showPanelsAsTabs } from '../shared/editor/tabs';
 import { answerTest } from '../shared/editor/test-button';
-import { acceptedBy, databaseUrl, httpUrl, tableName } from '../shared/editor/validate';
+import { acceptedBy, brokerUrl, databaseUrl, httpUrl, tableName } from '../shared/editor/validate';
 
 const PREFIX = 'node-config-input';
 const NUMBERS = ['statementTimeoutSeconds', 'poolSize', 'requestTimeoutSeconds', 'longestRetryAfterSeconds'];
@@ -40,6 +40,7 @@ RED.nodes.registerType('tm-config', {
     endpointKey: { type: 'password' },
     requestKey: { type: 'password' },
     stateUrl: { type: 'password', validate: databaseUrl('stateUrl', { only: inDatabase }) },
+    brokerUrl: { type: 'password', validate: brokerUrl },
   },
   label() {
     return this.name || this._('node.name');

@@ -30,6 +30,7 @@ export = function register(RED: NodeAPI): void {
       endpointKey: { type: 'password' },
       requestKey: { type: 'password' },
       stateUrl: { type: 'password' },
+      brokerUrl: { type: 'password' },
     },
   });
   serveTests(RED);

@@ -71,12 +71,23 @@ const FLOW = [
       wires: [[], ['fetch1']],
     },
   },
+  {
+    ...{ id: 'queue1', type: 'tm-queue', z: 'tab1', name: '', config: 'config1', queue: 'plant' },
+    ...{ inFlight: 2, x: 150, y: 300, wires: [['fetch1']] },
+  },
 ];
-const SECRETS = { databaseUrl: DATABASE_URL, endpointKey: SECRET, requestKey: SECRET };
+const BROKER_URL = `redis://:${SECRET}@127.0.0.1:9`;
+const SECRETS = {
+  databaseUrl: DATABASE_URL,
+  endpointKey: SECRET,
+  requestKey: SECRET,
+  brokerUrl: BROKER_URL,
+};
 /** Where the flow above holds something else than a new node has. */
 const FIRST_VALUES: Readonly<Record<string, object>> = {
   config1: { name: '', timeZone: 'UTC' },
   bookmark1: { bookmark: '' },
+  queue1: { queue: 'turbomechanica' },
 };
 /** Lists of other config nodes. */
 const CONFIG_CHOICES = ['databaseTls', 'endpointTls', 'proxy'];
@@ -109,8 +120,12 @@ const WRONG: Readonly<Record<string, readonly (readonly [string, string, RegExp]
     ['queueLimit', '<b>', /^Queue limit is "‹b›"; it must be a whole number/],
     ['keepDays', '-1', /^Keep for is "-1"/],
   ],
+  queue1: [
+    ['queue', 'a:b', /^Queue is "a:b"; it must be up to 100 letters, digits/],
+    ['inFlight', '65', /^Windows in flight is "65"; it must be a whole number from 0 to 64\.$/],
+  ],
 };
-const NODES = ['bookmark1', 'fetch1', 'post1', 'request1'];
+const NODES = ['bookmark1', 'fetch1', 'post1', 'request1', 'queue1'];
 
 const browserPath = findBrowser();
 const title = `Dialogs in Node-RED ${nodeRedVersion()}`;
@@ -219,6 +234,25 @@ suite.describe(suite.title, () => {
       await dialog.cancel();
     });
 
+    it('with the URL of a broker', async () => {
+      const dialog = await editor.editConfig('tm-config', 'config1');
+      await dialog.showTab('tm-config-tabs-queue');
+      await dialog.fill('brokerUrl', `kafka://:${SECRET}@plant`);
+      assert.match(
+        await dialog.reason('brokerUrl'),
+        /^Broker URL begins with "kafka:\/\/", a broker that is not/,
+      );
+      await dialog.fill('brokerUrl', `redis://:${SECRET}@`);
+      const reason = await dialog.reason('brokerUrl');
+      assert.match(reason, /^Broker URL names no host/);
+      assert(!reason.includes(SECRET));
+      for (const right of [BROKER_URL, 'amqps://user:password@host/vhost', '${BROKER_URL}', '']) {
+        await dialog.fill('brokerUrl', right);
+        assert.equal(await dialog.isWrong('brokerUrl'), false, right);
+      }
+      await dialog.cancel();
+    });
+
     it('with SQL that does not bound the window', async () => {
       const dialog = await editor.edit('fetch1');
       await dialog.choose('from', 'sql');
@@ -257,6 +291,7 @@ suite.describe(suite.title, () => {
       fetch1: { table: '"plant.1".readings', sensors: 'K101.DE_BRG_X_VIB\nK101 "é"', readingsPerBatch: 2000 },
       post1: { largestBodyMB: 2.5, attempts: 3 },
       request1: { queueLimit: 5, keepDays: 0.5 },
+      queue1: { queue: 'plant-2', inFlight: 0 },
       config1: { timeZone: 'America/Chicago', poolSize: 8 },
     };
     for (const [id, settings] of Object.entries(changes)) {

@@ -10,6 +10,7 @@ import registerBookmark from '../../nodes/tm-bookmark/tm-bookmark';
 import registerConfig from '../../nodes/tm-config/tm-config';
 import registerFetch from '../../nodes/tm-fetch/tm-fetch';
 import registerPost from '../../nodes/tm-post/tm-post';
+import registerQueue from '../../nodes/tm-queue/tm-queue';
 import registerRequest from '../../nodes/tm-request/tm-request';
 import { transfers } from '../../lib/transfer';
 import { nodeRedMain } from './node-red';
@@ -24,6 +25,7 @@ const NODES: NodeInitializer[] = [
   registerBookmark,
   registerFetch,
   registerPost,
+  registerQueue,
   registerRequest,
   coreNode('common/25-catch.js'),
   coreNode('common/25-status.js'),

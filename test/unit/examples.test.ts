@@ -20,7 +20,7 @@ interface ExampleNode {
 
 const FOLDER = resolve(__dirname, '../../examples');
 const NODES = resolve(__dirname, '../../nodes');
-const OWN_TYPES = ['tm-config', 'tm-bookmark', 'tm-fetch', 'tm-post', 'tm-request'];
+const OWN_TYPES = ['tm-config', 'tm-bookmark', 'tm-fetch', 'tm-post', 'tm-queue', 'tm-request'];
 /** What Node-RED itself keeps of every node. */
 const KEPT_OF_ALL = ['id', 'type', 'z', 'g', 'x', 'y', 'wires', 'credentials'];
 const examples = readdirSync(FOLDER).map((file) => ({
@@ -45,7 +45,7 @@ function settingsOf(type: string): string[] {
 }
 
 describe('The examples', () => {
-  it('are the six that the README names', () => {
+  it('are the seven that the README names', () => {
     assert.deepEqual(
       examples.map(({ file }) => file),
       [
@@ -53,6 +53,7 @@ describe('The examples', () => {
         'custom-sql.json',
         'own-source.json',
         'request-mode.json',
+        'scale-out.json',
         'schedule-mode.json',
         'transform.json',
       ],
@@ -69,7 +70,7 @@ describe('The examples', () => {
     const bookmarks = examples.flatMap(({ nodes }) =>
       nodes.flatMap(({ action, bookmark }) => (action === 'next' ? [bookmark] : [])),
     );
-    assert.equal(bookmarks.length, 4);
+    assert.equal(bookmarks.length, 5);
     assert.equal(new Set(bookmarks).size, bookmarks.length);
   });
 

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import ts from 'typescript';
 
 const PROJECT = resolve(__dirname, '../..');
-const TYPES = ['tm-config', 'tm-bookmark', 'tm-fetch', 'tm-post', 'tm-request'];
+const TYPES = ['tm-config', 'tm-bookmark', 'tm-fetch', 'tm-post', 'tm-queue', 'tm-request'];
 /** Every node has these. */
 const OF_ALL = ['name', 'config'];
 const read = (...path: string[]): string => readFileSync(join(PROJECT, ...path), 'utf8');

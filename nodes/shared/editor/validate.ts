@@ -6,6 +6,7 @@
 import { TmError } from '../../../lib/errors';
 import type { RawSettings } from '../../../lib/settings';
 import { parseDatabaseUrl } from '../../../lib/database-url';
+import { parseBrokerUrl } from '../../../lib/queue/broker-url';
 import { say } from './catalog';
 import { settingOf } from './form';
 import type { EditedNode, Validator } from './red';
@@ -45,6 +46,13 @@ export function databaseUrl(name: string, { only }: Pick<When, 'only'> = {}): Va
     return refusal((raw) => parseDatabaseUrl(String(raw[name]), label), { [name]: value }) ?? true;
   };
 }
+
+/** The URL of a broker, a secret as well. */
+export const brokerUrl: Validator = function (value, options) {
+  if (value === undefined || value === '' || isStored(value) || isVariable(value)) return true;
+  const label = labelOf(this, 'brokerUrl', options);
+  return refusal((raw) => parseBrokerUrl(String(raw.brokerUrl), label), { brokerUrl: value }) ?? true;
+};
 
 export const httpUrl: Validator = function (value, options) {
   if (typeof value !== 'string' || value === '' || isVariable(value)) return true;

@@ -1,0 +1,131 @@
+/** Machines that share a queue of a test's own in a real broker, each with connections of its own. */
+import { randomBytes } from 'node:crypto';
+import * as bullmq from 'bullmq';
+import * as ioredis from 'ioredis';
+import * as rabbit from 'rabbitmq-client';
+import type { TmError } from '../../lib/errors';
+import { parseBrokerUrl } from '../../lib/queue/broker-url';
+import { keyOf, type Done, type QueuedWindow, type WindowQueue } from '../../lib/queue/queue';
+import { RabbitQueue } from '../../lib/queue/rabbit-queue';
+import { RedisQueue } from '../../lib/queue/redis-queue';
+import type { BrokerKind } from './brokers';
+import { until } from './until';
+
+/** A machine that dies keeps its windows for a short time only. */
+const LOCK_MS = 1_000;
+
+export class Machine {
+  readonly taken: string[] = [];
+  readonly done = new Map<string, Done>();
+  readonly problems: TmError[] = [];
+  readonly unreachable: TmError[] = [];
+  connections = 0;
+  readonly queue: WindowQueue;
+
+  constructor(kind: BrokerKind, url: string, name: string) {
+    const listener = {
+      onDone: (key: string, done: Done) => {
+        this.done.set(key, done);
+      },
+      onConnected: () => {
+        this.connections++;
+      },
+      onUnreachable: (error: TmError) => {
+        this.unreachable.push(error);
+      },
+      onProblem: (error: TmError) => {
+        this.problems.push(error);
+      },
+    };
+    const address = parseBrokerUrl(url);
+    this.queue =
+      kind === 'redis'
+        ? new RedisQueue({ bullmq, ioredis }, address, { name }, listener, {
+            lockMs: LOCK_MS,
+            lookMs: LOCK_MS / 2,
+          })
+        : new RabbitQueue(rabbit, address, { name }, listener);
+  }
+
+  take(atOnce: number, deliver: (queued: QueuedWindow) => Promise<Done> | Done): void {
+    this.queue.take(atOnce, async (queued) => {
+      this.taken.push(keyOf(queued));
+      return deliver(queued);
+    });
+  }
+
+  async connected(): Promise<this> {
+    await until(() => this.connections > 0);
+    return this;
+  }
+}
+
+export interface Machines {
+  readonly name: string;
+  /** @param through another URL than the broker's own */
+  add(through?: string): Machine;
+}
+
+/** All are closed and the queue is removed after each test of the calling `describe`. */
+export function useMachines(kind: BrokerKind, url: () => Promise<string>): Machines {
+  let machines: Machine[] = [];
+  let name = '';
+  let broker = '';
+  beforeEach(async () => {
+    broker = await url();
+    name = `tm-test-${randomBytes(6).toString('hex')}`;
+    machines = [];
+  });
+  afterEach(async () => {
+    await Promise.all(machines.map(({ queue }) => queue.close()));
+    await removeQueue(kind, broker, name);
+  });
+  return {
+    get name() {
+      return name;
+    },
+    add(through = broker) {
+      const machine = new Machine(kind, through, name);
+      machines.push(machine);
+      return machine;
+    },
+  };
+}
+
+/** All messages of a queue as they lie in the broker, whatever else lies with them. */
+export async function rawMessages(kind: BrokerKind, url: string, name: string): Promise<string[]> {
+  if (kind === 'redis') {
+    const redis = new ioredis.Redis(url);
+    const found: string[] = [];
+    for (const key of await redis.keys(`tm:${name}:*`)) {
+      if ((await redis.type(key)) === 'hash') found.push(JSON.stringify(await redis.hgetall(key)));
+      if ((await redis.type(key)) === 'stream') found.push(JSON.stringify(await redis.xrange(key, '-', '+')));
+    }
+    await redis.quit();
+    return found;
+  }
+  const connection = new rabbit.Connection(url);
+  const found: string[] = [];
+  for (;;) {
+    const message = await connection.basicGet({ queue: name, noAck: true });
+    if (!message) break;
+    found.push(JSON.stringify(message));
+  }
+  await connection.close();
+  return found;
+}
+
+export async function removeQueue(kind: BrokerKind, url: string, name: string): Promise<void> {
+  if (kind === 'redis') {
+    const redis = new ioredis.Redis(url);
+    const keys = await redis.keys(`tm:${name}:*`);
+    if (keys.length > 0) await redis.del(...keys);
+    await redis.quit();
+    return;
+  }
+  const connection = new rabbit.Connection(url);
+  for (const suffix of ['', ...[1, 5, 15, 60].map((seconds) => `.again-in-${seconds}s`)]) {
+    await connection.queueDelete({ queue: `${name}${suffix}` });
+  }
+  await connection.close();
+}
