@@ -2,6 +2,7 @@ import { fetchSettings } from '../../lib/fetch-settings';
 import type { RawSettings } from '../../lib/settings';
 import { configWith } from '../shared/editor/config-choice';
 import { field, openDialog, saveNumbers, showRowsBy, valueOf, type Dialog } from '../shared/editor/form';
+import { offerPreview } from '../shared/editor/preview';
 import { openSections } from '../shared/editor/sections';
 import { SqlEditor } from '../shared/editor/sql-editor';
 import { acceptedBy, tableName } from '../shared/editor/validate';
@@ -80,6 +81,7 @@ RED.nodes.registerType('tm-fetch', {
     showRowsBy(dialog, 'from');
     openSections(dialog, this._def.defaults);
     countSensors(dialog);
+    offerPreview(dialog, Object.keys(this._def.defaults));
   },
   oneditsave() {
     sqlEditor?.destroy();

@@ -8,6 +8,7 @@ import { STALL_SAID_AFTER_SECONDS, transfers, type Sequence, type Transfer } fro
 import { parseWindow } from '../../lib/window';
 import { idsOf } from '../shared/message';
 import { registerNode, type ConnectorNode, type Send } from '../shared/node';
+import { servePreview } from './preview-route';
 import { logDelivery } from '../shared/progress-log';
 import { configOf, type Connections } from '../tm-config/connections';
 
@@ -23,6 +24,7 @@ const STATUS = {
 } as const satisfies Record<State, object>;
 
 export = function register(RED: NodeAPI): void {
+  servePreview(RED);
   registerNode(RED, 'tm-fetch', (node, raw) => {
     const connections = configOf(RED, raw);
     const settings = fetchSettings(raw);

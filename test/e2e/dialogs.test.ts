@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Client } from 'pg';
 import type { Browser } from 'playwright-core';
 import { findBrowser, launchBrowser } from '../../scripts/editor/browser';
 import { EditorPage, type Dialog } from '../../scripts/editor/editor-page';
@@ -37,7 +38,8 @@ const FLOW = [
   {
     ...{ id: 'bookmark1', type: 'tm-bookmark', z: 'tab1', name: '', config: 'config1', action: 'next' },
     ...{ bookmark: 'K101', start: 'now', startDate: '', intervalMinutes: 1, longestMinutes: 30 },
-    ...{ settleSeconds: 30, inFlight: 1, x: 150, y: 100, wires: [['fetch1']] },
+    ...{ settleSeconds: 30, lookbackMinutes: 0, inFlight: 1, alarmMinutes: 15 },
+    ...{ x: 150, y: 100, wires: [['fetch1']] },
   },
   {
     ...{ id: 'fetch1', type: 'tm-fetch', z: 'tab1', name: '', config: 'config1', from: 'table' },
@@ -387,6 +389,41 @@ suite.describe(suite.title, () => {
       assert(!answer.includes(SECRET));
       await dialog.cancel();
       assert.equal(await editor.changed, false);
+    });
+
+    it('to a table, with its newest readings, what its columns look like and their names while typing', async () => {
+      const client = new Client(database.url);
+      await client.connect();
+      await client.query(`create table plant_log (tag text, logged_at timestamptz, val double precision);
+        insert into plant_log select 'K101.TAG_' || n % 3, timestamptz '2026-01-31 12:00Z' + n * interval '1 s', n / 10.0
+          from generate_series(0, 299) n`);
+      await client.end();
+      const config = await editor.editConfig('tm-config', 'config1');
+      await config.fill('databaseUrl', database.url);
+      await config.save();
+      const dialog = await editor.edit('fetch1');
+      const answer = editor.page.locator('#tm-fetch-answer:not(:has(.fa-spinner))');
+      const shown = editor.page.locator('#tm-fetch-readings');
+      const preview = async (): Promise<string> => {
+        await editor.page.locator('#tm-fetch-preview').click();
+        await answer.and(editor.page.locator('.tm-success, .tm-reason')).waitFor();
+        return answer.innerText();
+      };
+      assert.match(await preview(), /There is no table public\.sensor_data/);
+      await dialog.field('table').fill('');
+      await dialog.field('table').pressSequentially('plant');
+      await editor.page.getByText('public.plant_log', { exact: true }).click();
+      assert.match(await dialog.field('table').inputValue(), /plant_log/);
+      assert.match(await preview(), /column readings\.timestamp does not exist/);
+      assert.match(await shown.innerText(), /look like timestamp: logged_at, sensor: tag, value: val\./);
+      assert.match(await shown.innerText(), /No index begins with "logged_at".*CREATE INDEX/);
+      await shown.getByRole('button').click();
+      await shown.locator('tbody tr').first().waitFor();
+      assert.match(await answer.innerText(), /the newest 100 readings, up to 2026-01-31T12:04:59/);
+      assert.equal(await shown.locator('tbody tr').count(), 100);
+      assert.equal(await shown.locator('svg path:not(.tm-axis)').count(), 3);
+      assert.equal(await dialog.field('sensorColumn').inputValue(), 'tag');
+      await dialog.cancel();
     });
 
     it('to the endpoint, with the stored key and with another', async () => {

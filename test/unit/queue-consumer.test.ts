@@ -8,7 +8,7 @@ import type { QueuedWindow } from '../../lib/queue/queue';
 import { Transfers, type Transfer } from '../../lib/transfer';
 import { MemoryStore } from '../support/memory-store';
 
-const PLAN = { horizon: 600, intervalSeconds: 60, longestSeconds: 60, inFlight: 4 };
+const PLAN = { horizon: 600, intervalSeconds: 60, longestSeconds: 60, lookbackSeconds: 0, inFlight: 4 };
 const SECOND = 1000;
 
 describe('What is taken out of a queue', () => {

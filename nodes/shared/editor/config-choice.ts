@@ -32,6 +32,27 @@ export function configWith({ settings = [], secrets = [], only }: Needs): Valida
   };
 }
 
+/** A tm-config as the editor has it, deployed or not; a secret that is stored is told by what stands for it. */
+export function configForm(id: string): Readonly<Record<string, unknown>> {
+  const config = RED.nodes.node(id);
+  if (!config) return {};
+  const { defaults = {}, credentials = {} } = config._def as EditedDef;
+  const typed = (config.credentials ?? {}) as Readonly<Record<string, unknown>>;
+  return {
+    ...Object.fromEntries(Object.keys(defaults).map((name) => [name, config[name]])),
+    ...Object.fromEntries(Object.keys(credentials).map((name) => [name, typed[name] ?? STORED])),
+    id,
+  };
+}
+
+/** What Node-RED puts into a field in place of a stored secret. */
+const STORED = '__PWRD__';
+
+interface EditedDef {
+  readonly defaults?: object;
+  readonly credentials?: object;
+}
+
 function nameOf(config: EditedNode): string {
   return withoutMarkup(typeof config.name === 'string' && config.name !== '' ? config.name : config.id);
 }

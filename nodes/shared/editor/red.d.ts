@@ -9,6 +9,11 @@ declare global {
   /** Node-RED's own extension of jQuery: puts texts into elements with `data-i18n`. */
   interface JQuery {
     i18n(): this;
+    /** Node-RED's own list of suggestions below an input. */
+    autoComplete(options: {
+      minLength?: number;
+      search(typed: string, done: (found: readonly { value: string; label: string }[]) => void): void;
+    }): this;
   }
 }
 
