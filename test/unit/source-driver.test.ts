@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { loadDriver, loadFirstDriver } from '../../lib/source/driver';
 
 const MISSING = 'tm-no-such-driver';
+const ANOTHER = 'tm-another-driver';
 const missing = (): Promise<string> => import(MISSING) as Promise<string>;
 
 describe('A driver that only some users need', () => {
@@ -11,9 +12,10 @@ describe('A driver that only some users need', () => {
       message: new RegExp(`Run "npm install ${MISSING}"`),
     });
     await assert.rejects(
-      loadFirstDriver({ [MISSING]: missing, another: () => import('another') }),
+      loadFirstDriver({ [MISSING]: missing, [ANOTHER]: () => import(ANOTHER) as Promise<string> }),
       {
-        message: /needs the driver tm-no-such-driver or another, .*Run "npm install another"/,
+        message:
+          /needs the driver tm-no-such-driver or tm-another-driver, .*Run "npm install tm-another-driver"/,
       },
     );
   });
