@@ -3,7 +3,6 @@
  * a sink, without making a string or an object per row.
  * Source: PostgreSQL documentation, "Message Formats", DataRow.
  */
-import type { Cell } from './cells';
 import type { RowSink } from './rows';
 
 export const DATA_ROW = 68; // D
@@ -73,58 +72,4 @@ export function int32(bytes: Buffer, at: number): number {
     ((bytes[at + 2] ?? 0) << 8) |
     (bytes[at + 3] ?? 0)
   );
-}
-
-/** Rows of cells as DataRow messages one behind the other, for a {@link DataRowReader} in another process. */
-export class DataRowWriter {
-  #bytes = Buffer.allocUnsafe(128 * 1024);
-  #length = 0;
-
-  get length(): number {
-    return this.#length;
-  }
-
-  row(cells: readonly Cell[]): void {
-    const start = this.#length;
-    this.#reserve(HEADER_BYTES);
-    this.#bytes[start] = DATA_ROW;
-    this.#bytes.writeUInt16BE(cells.length, start + 5);
-    this.#length += HEADER_BYTES;
-    for (const cell of cells) this.#cell(cell);
-    this.#bytes.writeInt32BE(this.#length - start - 1, start + 1);
-  }
-
-  /** What was written since it was last taken. */
-  take(): Buffer {
-    const taken = this.#bytes.subarray(0, this.#length);
-    this.#bytes = Buffer.allocUnsafe(this.#bytes.length);
-    this.#length = 0;
-    return taken;
-  }
-
-  #cell(cell: Cell): void {
-    if (cell === null || cell === undefined) {
-      this.#reserve(4);
-      this.#length = this.#bytes.writeInt32BE(-1, this.#length);
-      return;
-    }
-    const text = cellText(cell);
-    // UTF-8 has at most three bytes for a code unit of UTF-16.
-    this.#reserve(4 + text.length * 3);
-    const size = this.#bytes.write(text, this.#length + 4);
-    this.#length = this.#bytes.writeInt32BE(size, this.#length) + size;
-  }
-
-  #reserve(more: number): void {
-    if (this.#length + more <= this.#bytes.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#length + more));
-    this.#bytes.copy(larger, 0, 0, this.#length);
-    this.#bytes = larger;
-  }
-}
-
-/** Bytes as PostgreSQL writes them. */
-function cellText(cell: NonNullable<Cell>): string {
-  if (typeof cell === 'string') return cell;
-  return Buffer.isBuffer(cell) ? `\\x${cell.toString('hex')}` : String(cell);
 }

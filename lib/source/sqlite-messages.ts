@@ -14,9 +14,16 @@ export type SqliteAnswer =
   | { readonly opened: true }
   /** Of the statement that was sent; before its rows, where it is run. */
   | { readonly columns: readonly SqliteColumn[] }
-  /** In the form of PostgreSQL's DataRow messages, whole ones. */
-  | { readonly rows: Uint8Array; readonly last: boolean }
+  | { readonly rows: CellChunk; readonly last: boolean }
   | { readonly failed: SqliteFailure };
+
+/** Cells of rows, one behind the other. */
+export interface CellChunk {
+  /** Their texts in UTF-8. */
+  readonly bytes: Uint8Array;
+  /** How long each of them is; -1 is NULL. */
+  readonly lengths: Int32Array;
+}
 
 export interface SqliteColumn {
   readonly name: string;

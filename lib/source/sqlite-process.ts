@@ -6,12 +6,12 @@ import { existsSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { TmError, reasonOf } from '../errors';
 import { loadFirstDriver } from './driver';
-import { DataRowWriter } from './data-row';
+import { CellChunkWriter } from './cell-chunk';
 import type { Cell } from './cells';
 import type { SqliteAnswer, SqliteColumn, SqliteRequest, SqliteValue } from './sqlite-messages';
 
-/** How many bytes of rows are sent at a time, at least. */
-const CHUNK_BYTES = 64 * 1024;
+/** How many characters of rows are sent at a time, at least. */
+const CHUNK_LENGTH = 64 * 1024;
 /** For a writer to be done. */
 const BUSY_TIMEOUT_MS = 5_000;
 
@@ -30,7 +30,7 @@ interface Statement {
 let database: Database | undefined;
 /** The rows of the statement that is under way. */
 let rows: Iterator<unknown> | undefined;
-const writer = new DataRowWriter();
+const writer = new CellChunkWriter();
 
 async function open(file: string): Promise<void> {
   if (!existsSync(file)) {
@@ -81,13 +81,13 @@ function prepared(sql: string): { statement: Statement; columns: readonly Sqlite
 }
 
 function chunk(): SqliteAnswer {
-  while (writer.length < CHUNK_BYTES) {
+  while (writer.length < CHUNK_LENGTH) {
     const next = rows?.next();
     if (!next || next.done) {
       end();
       return { rows: writer.take(), last: true };
     }
-    writer.row(next.value as readonly Cell[]);
+    writer.add(next.value as readonly Cell[]);
   }
   return { rows: writer.take(), last: false };
 }

@@ -2,7 +2,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { extname, join } from 'node:path';
 import { TmError } from '../errors';
-import { DataRowReader } from './data-row';
+import { readChunk } from './cell-chunk';
 import type { RowSink } from './rows';
 import { SqliteError } from './sqlite-error';
 import type {
@@ -96,15 +96,14 @@ export class SqliteReader {
   async read({ text, values }: SqliteStatement, consumer: RowsConsumer): Promise<void> {
     this.#send({ run: text, values });
     const columns = await this.#columns();
-    const rows = new DataRowReader(consumer.columns(columns), columns.length);
+    const sink = consumer.columns(columns);
     for (let last = false; !last;) {
       const answer = await this.#next();
       if (!('rows' in answer)) throw new Error('The process that reads the file is out of step.');
       ({ last } = answer);
       // The next chunk is made while this one is looked at.
       if (!last) this.#send({ more: true });
-      const bytes = Buffer.from(answer.rows.buffer, answer.rows.byteOffset, answer.rows.byteLength);
-      rows.read(bytes, 0);
+      readChunk(answer.rows, columns.length, sink);
       const busy = consumer.drain();
       if (busy) await busy;
     }

@@ -201,6 +201,39 @@ suite(mysqlMissing === undefined ? title : `${title}: ${mysqlMissing}`, () => {
       assert.equal((await query('SELECT * FROM written')).length, 0);
     });
 
+    it('a timestamp is the same instant whatever zone the server is in', async () => {
+      const [zone] = (await query('SELECT @@global.time_zone AS name')) as { name: string }[];
+      await harness.table({ sensor: 'varchar(20)', ts: 'timestamp(6) NULL', value: 'timestamp NULL' }, [
+        ['a', '2026-01-01 06:00:00.000001', '2026-01-01 06:00:00'],
+      ]);
+      await query("SET GLOBAL time_zone = '-06:00'");
+      try {
+        const source = harness.open();
+        assert.deepEqual((await harness.posted(longQuery(), DAY, { source })).a, [
+          { timestamp: '2026-01-01T06:00:00.000001Z', value: '2026-01-01 06:00:00+00:00' },
+        ]);
+        assert(Math.abs((await source.clock()) - Date.now() / 1000) < 60);
+      } finally {
+        await query(`SET GLOBAL time_zone = '${zone?.name ?? 'SYSTEM'}'`);
+      }
+    });
+
+    it('a query that is given up before its first row ends on the server too', async () => {
+      await harness.readings([['a', '2026-01-01T00:00:00Z', '1']]);
+      const { slowSql: sql = '' } = fixture;
+      const controller = new AbortController();
+      const reading = harness.open().read({ from: 'sql', sql }, DAY, {
+        signal: controller.signal,
+        drain: () => undefined,
+        sink: () => ({ row: () => undefined }),
+      });
+      const ended = assert.rejects(reading, /given up/);
+      await until(async () => (await query(`SELECT 1 ${ours()} AND info LIKE '%SLEEP%'`)).length > 0);
+      controller.abort(new Error('given up'));
+      await ended;
+      await until(async () => (await fixture.busy()) === 0);
+    });
+
     it('a window is found by the index on its column of time', async () => {
       for (const type of ['datetime(6)', 'timestamp(6) NULL']) {
         await harness.table({ sensor: 'varchar(20)', ts: type, value: 'double' });

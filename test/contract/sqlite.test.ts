@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'libsql';
@@ -173,6 +173,22 @@ describe('A source on SQLite', () => {
         await harness.closeAll();
         database.prepare('PRAGMA journal_mode = DELETE').all();
       }
+    });
+
+    it('opens the file only to read it', async function () {
+      if (process.platform !== 'linux') this.skip();
+      await harness.readings([['a', '2026-01-01T00:00:00Z', '1']]);
+      await harness.posted(longQuery(), DAY);
+      const [reader] = readers();
+      assert(reader?.pid);
+      const open = `/proc/${reader.pid}`;
+      const modes: string[] = [];
+      for (const fd of await readdir(`${open}/fd`)) {
+        if ((await readlink(`${open}/fd/${fd}`).catch(() => '')) !== file) continue;
+        modes.push(/^flags:\s+\d*(\d)$/m.exec(await readFile(`${open}/fdinfo/${fd}`, 'utf8'))?.[1] ?? '');
+      }
+      // O_RDONLY
+      assert.deepEqual(modes, ['0']);
     });
 
     it('keeps no lock when a window is read', async () => {
