@@ -2,15 +2,13 @@
 import type { ColumnInfo } from './columns';
 import type { Dialect } from './dialect';
 import { ownSqlParts } from './mssql-own-sql';
-import { isAscii, isCodePage } from './mssql-parameters';
+import { BINARY_COLLATION, isAscii, isCodePage, LONGEST_LISTED } from './mssql-parameters';
 import { baseType, exactText } from './mssql-types';
 import { bound, join, raw, sql, type Sql } from './sql-text';
 
 /** A statement takes 2,100 parameters at most; there may be two lists in one. */
 const MOST_PARAMETERS = 1000;
-/** By the bits of a text, whatever the column's collation makes of letters, accents and blanks. */
-const BINARY = raw(' COLLATE Latin1_General_BIN2');
-const DIGITS = raw('(VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9))');
+const BINARY = raw(` COLLATE ${BINARY_COLLATION}`);
 
 const INTEGER = /^-?\d{1,18}$/;
 const DECIMAL = /^-?\d{1,18}(\.\d{1,18})?$/;
@@ -100,19 +98,11 @@ function oneOf(
 }
 
 /**
- * More names than there can be parameters, in one of them: each takes as many characters as the longest, filled up
- * with blanks, which no comparison counts. Numbers from 0 on cut them apart.
+ * More names than there can be parameters, in a table of their own. Within CASE, for that keeps the server from
+ * reading the window once for each name: it takes such a table to have one row.
  */
 function oneOfMany(text: Sql, names: readonly string[]): Sql {
-  const width = names.reduce((longest, { length }) => Math.max(longest, length), 1);
-  const all = bound({ as: 'text', value: names.map((name) => name.padEnd(width)).join('') });
-  const places = String(names.length - 1).length;
-  const digits = Array.from({ length: places }, (_, place) => sql`${DIGITS} AS d${raw(String(place))} (n)`);
-  const number = Array.from(
-    { length: places },
-    (_, place) => sql`d${raw(String(place))}.n * ${raw(String(10 ** place))}`,
-  );
-  const index = join(number, ' + ');
-  const at = sql`(${index}) * ${raw(String(width))} + 1`;
-  return sql`${text}${BINARY} IN (SELECT SUBSTRING(${all}${BINARY}, ${at}, ${raw(String(width))}) FROM ${join(digits, ' CROSS JOIN ')} WHERE ${index} < ${raw(String(names.length))})`;
+  if (names.some(({ length }) => length > LONGEST_LISTED)) return raw('1 = 1');
+  const list = bound({ as: 'names', value: names });
+  return sql`CASE WHEN EXISTS (SELECT 1 FROM ${list} AS listed WHERE listed.name = ${text}${BINARY}) THEN 1 ELSE 0 END = 1`;
 }

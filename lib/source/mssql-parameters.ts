@@ -29,19 +29,73 @@ export type ParameterType =
   | 'varchar'
   | 'nvarchar';
 
+/** By the bits of a text, whatever a collation makes of letters, accents and blanks. */
+export const BINARY_COLLATION = 'Latin1_General_BIN2';
+
 /** What nvarchar(n) holds at most. */
 const LONGEST_TEXT = 4000;
+
+/** Characters of a name in a list that is a table: no key of an index can be longer. */
+export const LONGEST_LISTED = 450;
+
+/** Parameters that such a list has: of 2,100, there may be two lists and a few more. */
+const MOST_CHUNKS = 1000;
 
 /** A statement for the driver: text with @p1, @p2, … and their values. */
 export function parameterised(statement: Sql): { text: string; parameters: Parameter[] } {
   const parameters: Parameter[] = [];
+  const before: string[] = [];
   const text = textOf(statement, (bound, index) => {
     const name = `p${index + 1}`;
-    const { as, ...parameter } = typed(bound);
+    if (typeof bound.value !== 'string') {
+      const list = listed(bound.value, name);
+      parameters.push(...list.parameters);
+      before.push(list.declaration);
+      return list.table;
+    }
+    const { as, ...parameter } = typed(bound, bound.value);
     parameters.push({ name, ...parameter });
     return as === undefined ? `@${name}` : `CONVERT(${as}, @${name})`;
   });
-  return { text, parameters };
+  return { text: before.join('') + text, parameters };
+}
+
+/**
+ * More names than a statement takes parameters, many of them in each: every name takes as many characters as the
+ * longest, filled up with blanks, which no comparison counts. Numbers from 0 on cut them apart, into a table with an
+ * index.
+ */
+function listed(
+  names: readonly string[],
+  prefix: string,
+): { table: string; declaration: string; parameters: Parameter[] } {
+  const table = `@names_${prefix}`;
+  const width = names.reduce((longest, { length }) => Math.max(longest, length), 1);
+  // Text that is short enough is no large object, out of which each piece would have to be fetched.
+  const inEach = Math.max(Math.floor(LONGEST_TEXT / width), Math.ceil(names.length / MOST_CHUNKS));
+  const parameters = Array.from({ length: Math.ceil(names.length / inEach) }, (_, chunk) => ({
+    name: `${prefix}_${chunk}`,
+    type: 'nvarchar' as const,
+    size: inEach * width > LONGEST_TEXT ? Infinity : LONGEST_TEXT,
+    value: names
+      .slice(chunk * inEach, (chunk + 1) * inEach)
+      .map((name) => name.padEnd(width))
+      .join(''),
+  }));
+  const chunks = parameters.map(({ name }) => `(@${name})`).join(', ');
+  const places = Array.from(String(inEach - 1), (_, place) => place);
+  const digits = places.map((place) => `(VALUES (0),(1),(2),(3),(4),(5),(6),(7),(8),(9)) AS d${place} (n)`);
+  const index = places.map((place) => `d${place}.n * ${10 ** place}`).join(' + ');
+  // By code units, as they are counted here. Behind the last name there are empty ones, which do no harm.
+  const name = `SUBSTRING(chunks.names COLLATE ${BINARY_COLLATION}, (${index}) * ${width} + 1, ${width})`;
+  return {
+    table,
+    parameters,
+    declaration:
+      `DECLARE ${table} TABLE (name nvarchar(${width}) COLLATE ${BINARY_COLLATION} PRIMARY KEY); ` +
+      `INSERT INTO ${table} SELECT DISTINCT ${name} FROM (VALUES ${chunks}) AS chunks (names) ` +
+      `CROSS JOIN ${digits.join(' CROSS JOIN ')} WHERE ${index} < ${inEach}; `,
+  };
 }
 
 interface Typed extends Omit<Parameter, 'name'> {
@@ -49,8 +103,7 @@ interface Typed extends Omit<Parameter, 'name'> {
   readonly as?: string;
 }
 
-function typed({ as, value, column }: Bound): Typed {
-  const text = typeof value === 'string' ? value : value.join('');
+function typed({ as, column }: Bound, text: string): Typed {
   switch (as) {
     case 'instant':
     case 'naive':

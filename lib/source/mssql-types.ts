@@ -42,8 +42,8 @@ const TYPES: Readonly<Record<string, MssqlType>> = {
   float: { kind: 'number' },
   decimal: { kind: 'decimal', text: converted('nvarchar(41)') },
   numeric: { kind: 'decimal', text: converted('nvarchar(41)') },
-  money: { kind: 'decimal', text: converted('nvarchar(30)', 2) },
-  smallmoney: { kind: 'decimal', text: converted('nvarchar(30)', 2) },
+  money: { kind: 'decimal', text: money },
+  smallmoney: { kind: 'decimal', text: money },
   char: { kind: 'text', padded: true, text: unicode },
   nchar: { kind: 'text', padded: true },
   varchar: { kind: 'text', text: unicode },
@@ -138,10 +138,15 @@ function size(base: string, { length = 0, precision, scale }: ResultColumn): str
   }
 }
 
+/** As the exact decimal that it is: a text of money itself has two digits, or commas. */
+function money(expression: Sql): Sql {
+  return converted('nvarchar(30)')(converted('decimal(19, 4)')(expression));
+}
+
 /** Each row is of a type of its own. Floats stay what they are, for no text of theirs is exact. */
 function variant(expression: Sql): Sql {
   const texts: readonly (readonly [types: string, text: Sql])[] = [
-    ['money smallmoney', converted('nvarchar(30)', 2)(converted('money')(expression))],
+    ['money smallmoney', money(expression)],
     ['datetime smalldatetime', TIME_121(converted('datetime')(expression))],
     ['datetime2', TIME_121(converted('datetime2')(expression))],
     ['datetimeoffset', TIME_121(converted('datetimeoffset')(expression))],

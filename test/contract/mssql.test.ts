@@ -140,7 +140,7 @@ describe('A source on SQL Server', () => {
     execute: async (statement) => {
       await database.execute(statement);
     },
-    literal: (text) => `N'${text.replaceAll("'", "''")}'`,
+    literal: (text) => `${/^[ -~]*$/.test(text) ? '' : 'N'}'${text.replaceAll("'", "''")}'`,
     manyRows: (count) => {
       const digits = Array.from(
         { length: 6 },

@@ -175,25 +175,47 @@ describe('T-SQL', () => {
       assert.deepEqual(typesOf(unicode.parameters.slice(2)), ['nvarchar(100)']);
     });
 
-    it('trap 12: has one parameter for all, where they are more than SQL Server takes', () => {
-      const names = Array.from({ length: 20_000 }, (_, index) => `PLANT.TAG_${index}`);
-      const { text, parameters } = listed(names);
-      assert.equal(parameters.length, 3);
-      assert(text.length < 3000, String(text.length));
-      const [, , all] = parameters;
-      assert.equal(all?.type, 'nvarchar');
-      assert.equal(all.size, Infinity);
-      const width = Number(/SUBSTRING\(@p3 COLLATE Latin1_General_BIN2, .* \+ 1, (\d+)\)/.exec(text)?.[1]);
-      const value = String(all.value);
-      assert.deepEqual(
-        Array.from({ length: value.length / width }, (_, index) =>
-          value.slice(index * width, (index + 1) * width).trimEnd(),
-        ),
-        names,
-      );
-      assert.equal(text.match(/CROSS JOIN/g)?.length, 4);
-      assert.match(text, /d0\.n \* 1 \+ d1\.n \* 10 \+ .* < 20000\)/);
-      assert(listed(names.slice(0, 1000)).parameters.length < 2100);
+    for (const length of [1, 450]) {
+      it(`trap 12: of more names than SQL Server takes parameters has many in each, of ${length} letters too`, () => {
+        const names = Array.from({ length: 20_000 }, (_, index) =>
+          `${'X'.repeat(length)}${index}`.slice(-450),
+        );
+        const { text, parameters } = listed(names);
+        const chunks = parameters.slice(2);
+        assert(parameters.length < 1100, String(parameters.length));
+        assert(text.length < 20_000, String(text.length));
+        assert.deepEqual([...new Set(chunks.map(({ type }) => type))], ['nvarchar']);
+        const longest = Math.max(...chunks.map(({ value }) => String(value).length));
+        for (const { size } of chunks) assert.equal(size, longest > 4000 ? Infinity : 4000);
+        const [, width, inEach] =
+          /SUBSTRING\(.* \+ 1, (\d+)\) FROM .* < (\d+); SELECT CONVERT/.exec(text) ?? [];
+        assert.deepEqual(
+          chunks
+            .flatMap(({ value }) =>
+              Array.from({ length: Number(inEach) }, (_, index) =>
+                String(value)
+                  .slice(index * Number(width), (index + 1) * Number(width))
+                  .trimEnd(),
+              ),
+            )
+            .filter((name) => name !== ''),
+          names,
+        );
+        assert.match(
+          text,
+          /^DECLARE @names_p3 TABLE \(name nvarchar\(\d+\) COLLATE Latin1_General_BIN2 PRIMARY KEY\); /,
+        );
+        assert.match(
+          text,
+          /CASE WHEN EXISTS \(SELECT 1 FROM @names_p3 AS listed WHERE listed\.name = CONVERT\(nvarchar\(4000\), readings\.\[tag\]\)/,
+        );
+      });
+    }
+
+    it('has a parameter for each name of up to a thousand', () => {
+      const names = Array.from({ length: 1001 }, (_, index) => `T${index}`);
+      assert.equal(listed(names.slice(1)).parameters.length, 1002);
+      assert(listed(names).parameters.length < 10);
     });
 
     it('has the numbers among them where sensors are numbers', () => {
@@ -244,7 +266,7 @@ describe('T-SQL', () => {
     [mssql.BigInt, {}, 'integer', 'readings.[val]'],
     [mssql.Real, {}, 'number', 'readings.[val]'],
     [mssql.Decimal, { precision: 38, scale: 10 }, 'decimal', 'CONVERT(nvarchar(41), readings.[val])'],
-    [mssql.Money, {}, 'decimal', 'CONVERT(nvarchar(30), readings.[val], 2)'],
+    [mssql.Money, {}, 'decimal', 'CONVERT(nvarchar(30), CONVERT(decimal(19, 4), readings.[val]))'],
     [mssql.NVarChar, { length: 65_535 }, 'text', 'readings.[val]'],
     [mssql.VarChar, { length: 8000 }, 'text', 'CONVERT(nvarchar(max), readings.[val])'],
     [mssql.Text, { length: 2_147_483_647 }, 'text', 'CONVERT(nvarchar(max), readings.[val])'],
@@ -267,7 +289,7 @@ describe('T-SQL', () => {
     assert.match(text, /WHEN 'float' THEN readings\.\[val\]/);
     assert.match(
       text,
-      /WHEN 'money' THEN CONVERT\(sql_variant, CONVERT\(nvarchar\(30\), CONVERT\(money, readings\.\[val\]\), 2\)\)/,
+      /WHEN 'money' THEN CONVERT\(sql_variant, CONVERT\(nvarchar\(30\), CONVERT\(decimal\(19, 4\), readings\.\[val\]\)\)\)/,
     );
   });
 
