@@ -3,11 +3,14 @@
  * never before, and back only by `set`.
  *
  * Kept beside it, so that a restart neither skips nor repeats: the windows that were given out and are not
- * delivered (they are given out again with the same edges, hence with the same bodies and keys), and those that
- * were delivered ahead of a gap.
+ * delivered (they are given out again with the same edges, hence with the same bodies and keys), those that
+ * were delivered ahead of a gap, and which process gives out windows. Any process may commit: each change is
+ * made to what is stored at that moment.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { TmError } from './errors';
-import type { JsonObject, StateStore } from './state/store';
+import { Claim, formatLease, parseLease, type Lease, type Standing } from './lease';
+import { revisionOf, type JsonObject, type StateStore } from './state/store';
 import {
   formatInstant,
   formatWindow,
@@ -20,11 +23,23 @@ import {
 
 interface BookmarkState {
   position: EpochSeconds | undefined;
-  /** Given out, not yet delivered; in order, each beginning where the one before it (or a window ahead) ends. */
+  /** Where it was started or set by hand: what lies before was not asked for, whatever is read again. */
+  origin: EpochSeconds | undefined;
+  /** Given out, not yet delivered; in order of their starts. */
   issued: Window[];
-  /** Delivered beyond the position; in order. */
+  /** Delivered beyond the position; in order of their starts. */
   ahead: Window[];
+  /** Who gives out windows. */
+  lease: Lease | undefined;
 }
+
+const EMPTY: BookmarkState = {
+  position: undefined,
+  origin: undefined,
+  issued: [],
+  ahead: [],
+  lease: undefined,
+};
 
 export interface Plan {
   /** No window ends behind this instant: the database's clock less the settle delay. */
@@ -32,35 +47,43 @@ export interface Plan {
   /** How much new data makes a window due. */
   readonly intervalSeconds: number;
   readonly longestSeconds: number;
+  /** How much of what lies before is read again with each window, for readings that came late. */
+  readonly lookbackSeconds: number;
   /** How many windows may be given out and undelivered, or delivered ahead of a gap, at a time. */
   readonly inFlight: number;
 }
 
+/** A change that waits to be written, with others or alone. */
+interface Pending {
+  /** Changes the state as it is stored; called again where another process was faster. */
+  readonly apply: (state: BookmarkState) => void;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
 export class Bookmark {
   readonly #store: StateStore;
+  readonly #claim = new Claim();
+  /** As last read or written by this process. */
   #state: BookmarkState;
+  #revision: number;
   #closed = false;
-  /** One change at a time: each is written before the next begins. */
-  #queue: Promise<unknown> = Promise.resolve();
+  #pending: Pending[] = [];
+  #writing: Promise<void> | undefined;
 
   /** @throws TmError TM_STATE_UNREADABLE: never starts afresh over a broken state */
   static async open(store: StateStore, name: string): Promise<Bookmark> {
-    const record = await store.read('bookmark', name);
-    return new Bookmark(store, name, record === undefined ? undefined : parseState(record, name));
+    return new Bookmark(store, name, await store.read('bookmark', name));
   }
 
   private constructor(
     store: StateStore,
     readonly name: string,
-    state: BookmarkState | undefined,
+    record: JsonObject | undefined,
   ) {
     this.#store = store;
-    this.#state = state ?? { position: undefined, issued: [], ahead: [] };
-  }
-
-  /** As it stands in the store: another process may have moved it. */
-  refresh(): Promise<void> {
-    return this.#change(() => undefined);
+    this.#state = record === undefined ? EMPTY : parseState(record, name);
+    this.#revision = revisionOf(record);
   }
 
   /** Undefined: it has never been set. */
@@ -73,13 +96,22 @@ export class Bookmark {
     return this.#state.issued;
   }
 
+  /** Who gives out its windows, as far as is known here. */
+  get lease(): Standing {
+    return this.#claim.standing(this.#state.lease);
+  }
+
   /**
-   * Gives out the windows that are due, durable before they are returned. Empty: nothing is due, or as many as
-   * allowed are under way.
+   * Takes the lease, and gives out the windows that are due, durable before they are returned. Empty: nothing
+   * is due, as many as allowed are under way, or another has the lease (see `lease`).
    */
-  issue(plan: Plan): Promise<Window[]> {
+  async issue(plan: Plan): Promise<Window[]> {
+    // Costs a write: not where it would come to nothing.
+    if (this.lease.state === 'mine' && !nextWindow(this.#state, plan)) return [];
     return this.#change((state) => {
       const windows: Window[] = [];
+      state.lease = this.#claim.take(state.lease);
+      if (this.#claim.standing(state.lease).state !== 'mine') return windows;
       for (;;) {
         const window = nextWindow(state, plan);
         if (!window) return windows;
@@ -93,6 +125,7 @@ export class Bookmark {
   start(position: EpochSeconds): Promise<void> {
     return this.#change((state) => {
       state.position ??= position;
+      state.origin ??= state.position;
     });
   }
 
@@ -107,6 +140,7 @@ export class Bookmark {
       if (from === 'issued' && !state.issued.some((issued) => sameWindow(issued, window))) return false;
       const before = state.position;
       state.position ??= window.start;
+      state.origin ??= state.position;
       state.issued = state.issued.filter((other) => other.start < window.start || other.end > window.end);
       if (window.end > state.position) state.ahead.push(window);
       absorb(state);
@@ -118,37 +152,114 @@ export class Bookmark {
   set(position: EpochSeconds): Promise<void> {
     return this.#change((state) => {
       state.position = position;
+      state.origin = position;
       state.issued = [];
       state.ahead = [];
     });
   }
 
-  /** Resolves when the change under way is durable; later ones are refused, for another process may have taken over. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    await this.#queue;
+  /**
+   * Sees all that other processes have changed before this was called, and answers the one that waits for the
+   * lease.
+   */
+  async refresh(): Promise<void> {
+    const revision = this.#revision;
+    const record = await this.#store.read('bookmark', this.name);
+    if (this.#closed || record === undefined) return;
+    // What this process has changed meanwhile, or is changing, may be newer: then the next change sees all.
+    const isNewest = !this.#writing && this.#revision === revision;
+    if (isNewest) this.#state = this.#known(record);
+    if (isNewest && !this.#claim.isChallenged(this.#state.lease)) return;
+    await this.#change((state) => {
+      if (this.#claim.isChallenged(state.lease)) state.lease = this.#claim.take(state.lease);
+    });
   }
 
-  /** Applies a change and writes it; where the write fails, nothing has changed. */
-  #change<Result>(change: (state: BookmarkState) => Result): Promise<Result> {
-    const changed = this.#queue.then(async () => {
-      if (this.#closed) throw new TmError('TM_CLOSED', `The bookmark "${this.name}" is being closed.`);
-      let next: BookmarkState | undefined;
-      let result: Result | undefined;
-      await this.#store.update('bookmark', this.name, (stored) => {
-        const state: BookmarkState =
-          stored === undefined
-            ? { position: undefined, issued: [], ahead: [] }
-            : parseState(stored, this.name);
-        next = structuredClone(state);
-        result = change(next);
-        return sameState(next, state) ? undefined : formatState(next);
+  /**
+   * Resolves when the changes under way are durable and the lease is given back; later changes are refused, for
+   * another process may have taken over.
+   */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    let released: Promise<void> | undefined;
+    if (this.lease.state === 'mine' || this.#writing) {
+      released = this.#change((state) => {
+        state.lease = this.#claim.release(state.lease);
       });
-      this.#state = next ?? this.#state;
-      return result as Result;
+    }
+    this.#closed = true;
+    // Where it cannot be given back, it is taken over.
+    await released?.catch(() => undefined);
+    this.#claim.end();
+  }
+
+  /** Applies a change to what is stored, and writes it; where the write fails, nothing has changed. */
+  #change<Result>(change: (state: BookmarkState) => Result): Promise<Result> {
+    if (this.#closed) {
+      return Promise.reject(new TmError('TM_CLOSED', `The bookmark "${this.name}" is being closed.`));
+    }
+    return new Promise<Result>((resolve, reject) => {
+      let result: Result;
+      this.#pending.push({
+        apply: (state) => {
+          result = change(state);
+        },
+        resolve: () => {
+          resolve(result);
+        },
+        reject,
+      });
+      this.#writing ??= this.#write();
     });
-    this.#queue = changed.catch(() => undefined);
-    return changed;
+  }
+
+  /** What has come up while one write was under way shares the next: a disk or a database allows few a second. */
+  async #write(): Promise<void> {
+    await Promise.resolve();
+    while (this.#pending.length > 0) {
+      const group = this.#pending.splice(0);
+      try {
+        await this.#writeOnce(group);
+        for (const { resolve } of group) resolve();
+      } catch (error) {
+        for (const { reject } of group) reject(error);
+      }
+    }
+    this.#writing = undefined;
+  }
+
+  async #writeOnce(group: readonly Pending[]): Promise<void> {
+    let next = this.#state;
+    let revision = this.#revision;
+    await this.#store.update('bookmark', this.name, (stored) => {
+      const before = this.#known(stored);
+      next = structuredClone(before);
+      for (const { apply } of group) apply(next);
+      const isNew = !isDeepStrictEqual(next, before) || (stored === undefined && this.#revision > 0);
+      revision = revisionOf(stored) + (isNew ? 1 : 0);
+      return isNew ? formatState(next) : undefined;
+    });
+    this.#state = next;
+    this.#revision = revision;
+  }
+
+  /** The state as it is stored, unless somebody has taken it away: then as this process knows it. */
+  #known(stored: JsonObject | undefined): BookmarkState {
+    if (stored === undefined) {
+      if (this.#revision > 0) this.#warn('is gone from where state is kept. It is written there again.');
+      return this.#state;
+    }
+    if (revisionOf(stored) < this.#revision) {
+      this.#warn(
+        'is older than what was written last: it seems to have been restored from a backup. It is used all the same: what was delivered since is sent again.',
+      );
+      this.#revision = revisionOf(stored);
+    }
+    return parseState(stored, this.name);
+  }
+
+  #warn(what: string): void {
+    this.#store.onWarning?.(`The state of bookmark "${this.name}" ${what}`);
   }
 }
 
@@ -173,10 +284,13 @@ function nextWindow(state: BookmarkState, plan: Plan): Window | undefined {
   const fillsGap = limit < plan.horizon;
   if (!fillsGap && state.issued.length + state.ahead.length >= plan.inFlight) return undefined;
   const available = limit - start;
-  if (available >= plan.longestSeconds) return { start, end: start + plan.longestSeconds };
-  if (fillsGap) return { start, end: limit };
-  const length = Math.floor(available / plan.intervalSeconds) * plan.intervalSeconds;
-  return length > 0 ? { start, end: start + length } : undefined;
+  let length = plan.longestSeconds;
+  if (available < length) {
+    length = fillsGap ? available : Math.floor(available / plan.intervalSeconds) * plan.intervalSeconds;
+  }
+  if (length <= 0) return undefined;
+  const from = Math.max(start - plan.lookbackSeconds, state.origin ?? start);
+  return { start: Math.min(from, start), end: start + length };
 }
 
 /** Moves the position over the windows ahead that it has reached. */
@@ -192,43 +306,34 @@ function absorb(state: BookmarkState): void {
   }
 }
 
-function sameState(a: BookmarkState, b: BookmarkState): boolean {
-  return a.position === b.position && sameWindows(a.issued, b.issued) && sameWindows(a.ahead, b.ahead);
-}
-
-function sameWindows(a: readonly Window[], b: readonly Window[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every((window, index) => {
-      const other = b[index];
-      return other !== undefined && sameWindow(window, other);
-    })
-  );
-}
-
 function formatState(state: BookmarkState): JsonObject {
   return {
     position: state.position === undefined ? null : formatInstant(state.position),
+    origin: state.origin === undefined ? undefined : formatInstant(state.origin),
     issued: state.issued.map((window) => ({ ...formatWindow(window) })),
     ahead: state.ahead.map((window) => ({ ...formatWindow(window) })),
+    lease: formatLease(state.lease),
   };
 }
 
 function parseState(record: Readonly<Record<string, unknown>>, name: string): BookmarkState {
   const windows = (value: unknown): Window[] =>
     Array.isArray(value) ? value.map((item) => parseWindow(item)) : [];
+  const instant = (value: unknown, field: string): EpochSeconds | undefined =>
+    value === null || value === undefined ? undefined : parseInstant(value, field, 'UTC');
   try {
-    const { position } = record;
+    const position = instant(record.position, 'position');
     return {
-      position:
-        position === null || position === undefined ? undefined : parseInstant(position, 'position', 'UTC'),
+      position,
+      origin: instant(record.origin, 'origin') ?? position,
       issued: windows(record.issued),
       ahead: windows(record.ahead),
+      lease: parseLease(record.lease),
     };
   } catch (cause) {
     throw new TmError(
       'TM_STATE_UNREADABLE',
-      `The state of bookmark "${name}" cannot be understood: ${cause instanceof Error ? cause.message : String(cause)} Mend it, or set the bookmark by hand with a tm-bookmark (set).`,
+      `The state of bookmark "${name}" cannot be understood: ${cause instanceof Error ? cause.message : String(cause)} Mend it, or delete it and set the bookmark by hand with a tm-bookmark (set).`,
       { cause },
     );
   }

@@ -29,6 +29,7 @@ export type TmErrorCode =
   | 'TM_STALLED'
   | 'TM_NOT_COMMITTED'
   | 'TM_BOOKMARK_IN_USE'
+  | 'TM_BOOKMARK_STANDS_STILL'
   // An alarm that is over: no error, but on Catch like the alarm itself
   | 'TM_RECOVERED'
   | 'TM_CANCELLED'
@@ -66,6 +67,7 @@ export const SHORT_REASONS: Readonly<Record<TmErrorCode, string>> = {
   TM_STALLED: 'wires',
   TM_NOT_COMMITTED: 'commit',
   TM_BOOKMARK_IN_USE: 'bookmark in use',
+  TM_BOOKMARK_STANDS_STILL: 'standstill',
   TM_RECOVERED: 'recovered',
   TM_CANCELLED: 'cancelled',
   TM_CLOSED: 'closed',

@@ -5,7 +5,7 @@
 import type { Bookmark } from './bookmark';
 import { SHORT_REASONS, TmError, asTmError, type TmErrorCode } from './errors';
 import type { Transfer, Transfers } from './transfer';
-import { describeWindow, sameWindow, type EpochSeconds, type Window } from './window';
+import { describeWindow, formatInstant, sameWindow, type EpochSeconds, type Window } from './window';
 import { doubledHour } from './zone';
 
 export type ScheduleStart =
@@ -16,7 +16,10 @@ export interface ScheduleSettings {
   readonly intervalSeconds: number;
   readonly longestSeconds: number;
   readonly settleSeconds: number;
+  readonly lookbackSeconds: number;
   readonly inFlight: number;
+  /** How long nothing may move while something is due, before that is said; 0: it is never said. */
+  readonly alarmSeconds: number;
   /** Zone of naive timestamps: a local hour that occurs twice is read once, after its second pass. */
   readonly timeZone: string;
 }
@@ -48,6 +51,8 @@ export interface ScheduleSurroundings {
   onState(state: ScheduleState): void;
   /** Something to act on that no node's message reports: a missing wire, a clock that is off. */
   onProblem(error: TmError): void;
+  /** Nothing has moved for long, or moves again: then `error` is undefined. */
+  onStandstill(error: TmError | undefined): void;
   onWarning(message: string): void;
   readonly transfers: Transfers;
 }
@@ -67,6 +72,8 @@ const COMMIT_GIVEN_UP_MS = 600_000;
 const RETRY_BASE_MS = 1_000;
 const RETRY_CAP_MS = 60_000;
 const SKEW_SECONDS = 5;
+/** How often what other processes have done with the bookmark is looked at. */
+const LOOK_MS = 4_000;
 /** The database's clock may be set: it is not reckoned from one that it showed longer ago. */
 const RECKONED_FOR_MS = 60_000;
 
@@ -83,6 +90,11 @@ export class Schedule {
   #movedAt = performance.now();
   #skewSaid = false;
   #commitTimers = new Set<NodeJS.Timeout>();
+  #lookTimer: NodeJS.Timeout | undefined;
+  /** Process time (ms) since which something is due and nothing has moved. */
+  #stillSince: number | undefined;
+  /** That another process gives out this bookmark's windows was said. */
+  #inUseSaid = false;
   /** The database's clock as last asked, and the process's time then: between askings it is reckoned. */
   #asked: { readonly clock: number; readonly at: number } | undefined;
 
@@ -99,6 +111,7 @@ export class Schedule {
    */
   async heartbeat(): Promise<void> {
     if (this.#retry !== undefined) return;
+    this.#lookTimer ??= this.#lookLater();
     try {
       await this.#advance();
     } catch (error) {
@@ -123,6 +136,7 @@ export class Schedule {
         const error = asTmError(thrown, 'TM_STATE_WRITE');
         this.#failures++;
         this.#waiting(error);
+        this.#noteStillness();
         this.#retryIn(backoff(this.#failures));
         throw error;
       },
@@ -167,22 +181,24 @@ export class Schedule {
   /** A window of this bookmark was committed. */
   committed(transfer: Transfer): void {
     this.#committed = true;
-    this.#movedAt = performance.now();
+    this.#moved();
     this.#release(transfer);
     if (!this.#closed) this.#goOn();
   }
 
   /** The bookmark was set by hand: what is under way belongs to its past. */
   restarted(): void {
-    for (const { transfer } of this.#slots.splice(0)) this.#cancel(transfer, 'The bookmark was set by hand.');
+    this.#moved();
+    this.#dropSlots(() => true, 'The bookmark was set by hand.');
     if (!this.#closed) this.#goOn();
   }
 
   close(): void {
     this.#closed = true;
     clearTimeout(this.#retry?.timer);
+    clearTimeout(this.#lookTimer);
     for (const timer of this.#commitTimers) clearTimeout(timer);
-    for (const { transfer } of this.#slots.splice(0)) this.#cancel(transfer, 'The flow is being stopped.');
+    this.#dropSlots(() => true, 'The flow is being stopped.');
   }
 
   async #run(): Promise<void> {
@@ -194,6 +210,11 @@ export class Schedule {
         if (this.bookmark.position === undefined) await this.#begin();
         await this.#issue();
         if (this.#isClosed()) return;
+        if (this.bookmark.lease.state !== 'mine') {
+          this.#leaveToAnother();
+          return;
+        }
+        this.#inUseSaid = false;
         this.#emitWaiting();
         // Another run may be asked for while this one awaits: the flag is set elsewhere.
       } while (this.#askedAgain());
@@ -223,11 +244,83 @@ export class Schedule {
     await this.bookmark.start(position);
   }
 
+  /**
+   * Another process gives out this bookmark's windows. Asked again soon: it may have ended. What is under way
+   * here may still be delivered and committed.
+   */
+  #leaveToAnother(): void {
+    const { lease } = this.bookmark;
+    this.#dropSlots(({ transfer }) => transfer === undefined, '');
+    this.surroundings.onState({ state: 'waiting', reason: SHORT_REASONS.TM_BOOKMARK_IN_USE });
+    if (lease.state === 'held' && !this.#inUseSaid) {
+      this.#inUseSaid = true;
+      this.surroundings.onProblem(
+        new TmError(
+          'TM_BOOKMARK_IN_USE',
+          `The bookmark "${this.bookmark.name}" is in use: ${lease.by} gives out its windows, from the same place for state. Should it be a copy of this flow, give one of them another bookmark name; otherwise there is nothing to do: when that process ends, this one takes over.`,
+        ),
+      );
+    }
+    this.#retryIn(LOOK_MS);
+  }
+
+  /** Sees from time to time what other processes have done with the bookmark, and whether anything moves. */
+  #lookLater(): NodeJS.Timeout {
+    return setTimeout(() => {
+      void this.#look().finally(() => {
+        if (!this.#closed) this.#lookTimer = this.#lookLater();
+      });
+    }, LOOK_MS).unref();
+  }
+
+  async #look(): Promise<void> {
+    const { position } = this.bookmark;
+    // Should it fail, so does the next step, and says so.
+    await this.bookmark.refresh().catch(() => undefined);
+    if (this.#closed) return;
+    if (this.bookmark.position !== position) this.#moved();
+    const elsewhere = ({ window }: Slot): boolean => !this.#isIssued(window);
+    if (this.bookmark.lease.state !== 'mine' || this.#slots.some(elsewhere)) this.#goOn();
+    this.#noteStillness();
+  }
+
+  #isIssued(window: Window): boolean {
+    return this.bookmark.issued.some((issued) => sameWindow(issued, window));
+  }
+
+  #moved(): void {
+    this.#movedAt = performance.now();
+    this.#stillSince = undefined;
+    this.surroundings.onStandstill(undefined);
+  }
+
+  /** Only where there is something to move over: a day without a window is no trouble where one is due a day. */
+  #noteStillness(): void {
+    const { alarmSeconds } = this.settings;
+    const { position } = this.bookmark;
+    if (this.#slots.length === 0 && this.#failures === 0) {
+      this.#stillSince = undefined;
+      return;
+    }
+    this.#stillSince ??= performance.now();
+    const seconds = (performance.now() - this.#stillSince) / 1000;
+    if (alarmSeconds === 0 || seconds < alarmSeconds) return;
+    this.surroundings.onStandstill(
+      new TmError(
+        'TM_BOOKMARK_STANDS_STILL',
+        `The bookmark "${this.bookmark.name}" has not moved for ${Math.round(seconds / 60)} min${position === undefined ? '' : ` from ${formatInstant(position)}`}: nothing new is in the cloud. The statuses of the nodes after this tm-bookmark say what they wait for; what was read meanwhile is not lost, it is sent when that is mended.`,
+      ),
+    );
+  }
+
   /** Makes slots for the windows that are due: those of before a restart first. */
   async #issue(): Promise<void> {
+    // Committed by another process, or set by hand in one.
+    this.#dropSlots(({ window }) => !this.#isIssued(window), 'The bookmark has moved past this window.');
     if (this.#slots.length >= this.settings.inFlight) return;
     const horizon = await this.#horizon();
     await this.bookmark.issue({ ...this.settings, horizon });
+    if (this.bookmark.lease.state !== 'mine') return;
     for (const window of this.bookmark.issued) {
       if (this.#slots.some((slot) => sameWindow(slot.window, window))) continue;
       this.#slots.push({ window, transfer: undefined, failures: 0, notBefore: 0 });
@@ -310,11 +403,15 @@ export class Schedule {
     this.surroundings.transfers.forget(transfer);
   }
 
-  #cancel(transfer: Transfer | undefined, reason: string): void {
-    if (!transfer) return;
-    transfer.fail(new TmError('TM_CANCELLED', reason));
-    // Delivered already and waiting for its commit: that would come too late.
-    this.surroundings.transfers.forget(transfer);
+  #dropSlots(which: (slot: Slot) => boolean, reason: string): void {
+    for (const slot of [...this.#slots].filter(which)) {
+      this.#slots.splice(this.#slots.indexOf(slot), 1);
+      const { transfer } = slot;
+      if (!transfer) continue;
+      transfer.fail(new TmError('TM_CANCELLED', reason));
+      // Delivered already and waiting for its commit: that would come too late.
+      this.surroundings.transfers.forget(transfer);
+    }
   }
 
   /** Where new windows must end. Reckoned while it is far ahead of the bookmark, asked when it matters. */

@@ -144,7 +144,11 @@ export function scheduleSettings(raw: RawSettings, timeZone: string): ScheduleSe
     intervalSeconds,
     longestSeconds,
     settleSeconds: Math.round(read.number('settleSeconds', 30, { least: 0, most: 604_800 })),
+    lookbackSeconds: Math.round(
+      read.number('lookbackMinutes', 0, { least: 0, most: MINUTES_OF_A_YEAR }) * 60,
+    ),
     inFlight: read.number('inFlight', 1, { least: 1, most: 16, whole: true }),
+    alarmSeconds: Math.round(read.number('alarmMinutes', 15, { least: 0, most: MINUTES_OF_A_YEAR }) * 60),
     timeZone,
   };
 }

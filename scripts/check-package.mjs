@@ -70,10 +70,13 @@ async function install(tarball, userDirectory) {
 
   const lock = JSON.parse(await readFile(join(userDirectory, 'node_modules/.package-lock.json'), 'utf8'));
   const packages = Object.entries(lock.packages).map(([path, found]) => ({ ...found, path }));
-  const refused = packages.filter(({ engines }) => !semver.satisfies(OLDEST_NODE, engines?.node ?? '*'));
+  // npm takes the newest versions that accept the Node.js it runs on: on a newer one these may be others.
+  const onOldest = semver.major(process.version) === semver.major(OLDEST_NODE);
+  const oldest = onOldest ? OLDEST_NODE : process.version;
+  const refused = packages.filter(({ engines }) => !semver.satisfies(oldest, engines?.node ?? '*'));
   const scripted = packages.filter(({ hasInstallScript }) => hasInstallScript);
   const listed = (found) => found.map(({ path, version }) => `${path} ${version}`).join(', ');
-  if (refused.length > 0) throw new Error(`not installable on Node.js ${OLDEST_NODE}: ${listed(refused)}`);
+  if (refused.length > 0) throw new Error(`not installable on Node.js ${oldest}: ${listed(refused)}`);
   if (scripted.length > 0) throw new Error(`runs a script when installed: ${listed(scripted)}`);
   return packages.length;
 }

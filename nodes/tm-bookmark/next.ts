@@ -1,5 +1,6 @@
 /** Action *next window*: on any message, the windows that are due, one after another until caught up. */
 import type { NodeMessage } from 'node-red';
+import { Alarm } from '../../lib/alarm';
 import { asTmError, SHORT_REASONS } from '../../lib/errors';
 import { Schedule, type ScheduleSettings, type ScheduleState } from '../../lib/schedule';
 import { scheduleSettings, SettingsReader, type RawSettings } from '../../lib/settings';
@@ -22,8 +23,13 @@ export function nextBehaviour(node: ConnectorNode, raw: RawSettings, connections
   const settings = scheduleSettings(raw, timeZone);
   const name = bookmarkName(raw, node.id);
   const source = connections.source();
-  // Checked at deploy, not at the first message.
-  connections.store();
+  const alarm = new Alarm(node.id, {
+    // Opened here: what is wrong with it is said at deploy, not at the first message.
+    store: connections.store(),
+    report: (error, notice) => {
+      node.problem(error, notice);
+    },
+  });
   let opening: Promise<Schedule> | undefined;
   let schedule: Schedule | undefined;
   let closed = false;
@@ -59,6 +65,10 @@ export function nextBehaviour(node: ConnectorNode, raw: RawSettings, connections
       onProblem: (error) => {
         node.problem(error);
       },
+      onStandstill: (error) => {
+        if (error) alarm.raise(error);
+        else alarm.recovered(`The bookmark "${name}" moves again.`);
+      },
       onWarning: (message) => {
         node.warn(message);
       },
@@ -85,9 +95,9 @@ export function nextBehaviour(node: ConnectorNode, raw: RawSettings, connections
     close() {
       closed = true;
       watched.bookmarks.delete(watch);
-      if (!schedule) return;
-      connections.removeSchedule(name, schedule);
-      schedule.close();
+      if (schedule) connections.removeSchedule(name, schedule);
+      schedule?.close();
+      return alarm.close();
     },
   };
 }

@@ -5,7 +5,14 @@ import { acceptedBy } from '../shared/editor/validate';
 import { isVariable } from '../shared/editor/variable';
 
 const PREFIX = 'node-input';
-const NUMBERS = ['intervalMinutes', 'longestMinutes', 'settleSeconds', 'inFlight'];
+const NUMBERS = [
+  'intervalMinutes',
+  'longestMinutes',
+  'settleSeconds',
+  'lookbackMinutes',
+  'inFlight',
+  'alarmMinutes',
+];
 type Setting = (name: string) => unknown;
 
 /** Settings of the other two actions are kept in the flow, and mean nothing to them. */
@@ -43,7 +50,9 @@ RED.nodes.registerType('tm-bookmark', {
       validate: acceptedBy(longest, 'longestMinutes', { alongWith: ['intervalMinutes'], only }),
     },
     settleSeconds: { value: 30, validate: acceptedBy(schedule, 'settleSeconds', { only }) },
+    lookbackMinutes: { value: 0, validate: acceptedBy(schedule, 'lookbackMinutes', { only }) },
     inFlight: { value: 1, validate: acceptedBy(schedule, 'inFlight', { only }) },
+    alarmMinutes: { value: 15, validate: acceptedBy(schedule, 'alarmMinutes', { only }) },
   },
   paletteLabel: 'bookmark',
   label() {

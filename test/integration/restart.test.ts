@@ -18,13 +18,13 @@ describe('A Node-RED that is killed and started again', function () {
   let nodeRed: NodeRed | undefined;
   afterEach(() => nodeRed?.stop());
 
-  const startExample = async (example: string, flow?: (nodes: Flow) => Flow): Promise<NodeRed> => {
-    const nodes = JSON.parse(await readFile(resolve(`examples/${example}.json`), 'utf8')) as Flow;
+  const startExample = async (example: string): Promise<NodeRed> => {
+    const flow = JSON.parse(await readFile(resolve(`examples/${example}.json`), 'utf8')) as Flow;
     const { databaseUrl, endpointKey, requestKey } = plant.credentials['cfg-1'];
     nodeRed = await startNodeRed({
       folder: nodeRedPath(),
       userDirectory: join(directory.path, 'node-red'),
-      flow: flow?.(nodes) ?? nodes,
+      flow,
       env: {
         DATABASE_URL: databaseUrl,
         POST_DATA_ENDPOINT: plant.cloud.url,
@@ -36,22 +36,6 @@ describe('A Node-RED that is killed and started again', function () {
     });
     return nodeRed;
   };
-
-  it(`misses nothing in schedule mode, and what it repeats is the same to the byte (seed ${SEED})`, async () => {
-    const random = randomOf(SEED);
-    await plant.history(start, 6 * 3600, 4);
-    for (let kills = 0; kills < 5; kills++) {
-      const killed = await startExample('schedule-mode');
-      const posts = plant.cloud.exchanges.length;
-      const after = 1 + Math.floor(random() * 8);
-      await until(() => plant.cloud.exchanges.length >= posts + after);
-      await killed.kill();
-    }
-    await startExample('schedule-mode');
-    await until(() => plant.cloud.readings().length >= 6 * 3600 * 4);
-    await plant.assertAllArrived();
-    assert.equal(plant.cloud.received().conflicts, 0);
-  });
 
   it(`finishes a task that was under way in request mode (seed ${SEED})`, async () => {
     const random = randomOf(SEED);

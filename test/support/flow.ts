@@ -65,8 +65,13 @@ export async function redeploy(
   flow: readonly FlowNode[],
   credentials: Readonly<Record<string, object>>,
 ): Promise<void> {
-  await helper.unload();
+  await undeploy();
   await deploy(flow, credentials);
+}
+
+/** Closes all nodes, as a stop of Node-RED does. */
+export async function undeploy(): Promise<void> {
+  await helper.unload();
 }
 
 /** Sends a message to a node, as a wire would. */

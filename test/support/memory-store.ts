@@ -10,6 +10,7 @@ import {
 
 export class MemoryStore implements StateStore {
   readonly #records = new Map<string, string>();
+  onWarning: ((message: string) => void) | undefined;
   failing = false;
   writes = 0;
 

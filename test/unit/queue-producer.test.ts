@@ -9,7 +9,7 @@ import { Transfers, type Receipt, type Transfer } from '../../lib/transfer';
 import { formatWindow } from '../../lib/window';
 import { MemoryStore } from '../support/memory-store';
 
-const PLAN = { horizon: 600, intervalSeconds: 60, longestSeconds: 60, inFlight: 4 };
+const PLAN = { horizon: 600, intervalSeconds: 60, longestSeconds: 60, lookbackSeconds: 0, inFlight: 4 };
 const SECOND = 1000;
 
 /** One broker that keeps, loses or refuses what is put. */

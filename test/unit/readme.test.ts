@@ -1,6 +1,6 @@
 /** The README's settings are those of the forms: by the same name, with the same default. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import ts from 'typescript';
 
@@ -82,5 +82,18 @@ describe('The README', () => {
       if (title !== undefined) assert(content.includes(title), `${path} has no "${title}"`);
     }
     for (const [, path = ''] of readme.matchAll(/\]\((docs\/[^)#]+\.\w+)\)/g)) assert(read(path).length > 0);
+  });
+});
+
+describe('docs/guarantees.md', () => {
+  const text = read('docs', 'guarantees.md');
+
+  it('names every test of test/guarantees/, and only tests that exist', () => {
+    const named = [...text.matchAll(/`(test\/[\w/.-]+\.test\.ts)`/g)].map(([, path = '']) => path);
+    for (const path of named) assert(existsSync(join(PROJECT, path)), path);
+    const missing = readdirSync(join(PROJECT, 'test/guarantees'))
+      .map((file) => `test/guarantees/${file}`)
+      .filter((path) => !named.includes(path));
+    assert.deepEqual(missing, []);
   });
 });

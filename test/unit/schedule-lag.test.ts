@@ -41,7 +41,8 @@ describe('A schedule that has caught up', () => {
         bookmark,
         {
           ...{ start: { at: 'now' }, intervalSeconds: INTERVAL, longestSeconds: 1800 },
-          ...{ settleSeconds: SETTLE, inFlight: 1, timeZone: 'UTC' },
+          ...{ settleSeconds: SETTLE, lookbackSeconds: 0, inFlight: 1, alarmSeconds: 900 },
+          timeZone: 'UTC',
         },
         {
           clock: () => Promise.resolve(clock()),
@@ -51,6 +52,7 @@ describe('A schedule that has caught up', () => {
             setTimeout(() => delivered.push(transfer), DELIVERY * 1000);
           },
           ...{ onState: () => undefined, onProblem: assert.ifError, onWarning: () => undefined },
+          onStandstill: assert.ifError,
           transfers: new Transfers(),
         },
       );

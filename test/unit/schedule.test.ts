@@ -16,6 +16,7 @@ describe('A schedule', () => {
   let schedule: Schedule;
   let emitted: Transfer[];
   let problems: TmError[];
+  let standstills: (TmError | undefined)[];
   let warnings: string[];
   let states: ScheduleState[];
   /** How far the database's clock is ahead of this machine's, and how often it was asked. */
@@ -32,7 +33,9 @@ describe('A schedule', () => {
         intervalSeconds: 60,
         longestSeconds: 600,
         settleSeconds: 30,
+        lookbackSeconds: 0,
         inFlight: 1,
+        alarmSeconds: 900,
         timeZone: 'UTC',
         ...overrides,
       },
@@ -45,6 +48,7 @@ describe('A schedule', () => {
         emit: (transfer) => emitted.push(transfer),
         onState: (state) => states.push(state),
         onProblem: (error) => problems.push(error),
+        onStandstill: (error) => standstills.push(error),
         onWarning: (warning) => warnings.push(warning),
         transfers: new Transfers(),
       },
@@ -71,6 +75,7 @@ describe('A schedule', () => {
     store = new MemoryStore();
     emitted = [];
     problems = [];
+    standstills = [];
     warnings = [];
     states = [];
     skew = 0;
@@ -244,6 +249,73 @@ describe('A schedule', () => {
     assert.equal(emitted.length, 1, 'without a commit ever, nothing is posted again and again');
   });
 
+  it('says when nothing has moved for long, and when it moves again', async () => {
+    await open({ alarmSeconds: 900, inFlight: 2, longestSeconds: 120 });
+    await schedule.heartbeat();
+    const [first, second] = emitted;
+    assert(first && second);
+    for (const transfer of [first, second]) transfer.open();
+    await timers.tickAsync(890_000);
+    assert.equal(standstills.length, 0);
+    await timers.tickAsync(20_000);
+    const said = standstills.at(-1);
+    assert.equal(said?.code, 'TM_BOOKMARK_STANDS_STILL');
+    assert.match(said.message, /"plant" has not moved for 15 min from 2026-01-01T00:00:00Z/);
+    standstills = [];
+    await commit(second);
+    assert.deepEqual(standstills, [undefined]);
+  });
+
+  it('says it too when the database has been away for so long, and not when nothing is due', async () => {
+    await open({ start: { at: START + 1500 }, intervalSeconds: 7200, longestSeconds: 7200 });
+    await schedule.heartbeat();
+    await timers.tickAsync(7_000_000);
+    assert.equal(standstills.length, 0, 'nothing was due');
+    clockError = new TmError('TM_DATABASE_UNREACHABLE', 'gone');
+    await assert.rejects(schedule.heartbeat());
+    await timers.tickAsync(910_000);
+    const said = standstills.at(-1);
+    assert.equal(said?.code, 'TM_BOOKMARK_STANDS_STILL');
+  });
+
+  it('goes on when another process commits what was given out here', async () => {
+    await open({ longestSeconds: 120 });
+    await schedule.heartbeat();
+    const [first] = emitted;
+    assert(first);
+    const elsewhere = await Bookmark.open(store, 'plant');
+    assert(await elsewhere.commit(first.window));
+    await timers.tickAsync(10_000);
+    assert.equal(emitted[1]?.window.start, first.window.end);
+    assert.equal(bookmark.position, first.window.end);
+  });
+
+  it('leaves a bookmark to whoever gives out its windows, and takes over when that has ended', async () => {
+    await schedule.heartbeat();
+    const [first] = emitted;
+    const [holder, holding] = [bookmark, schedule];
+    await open();
+    await schedule.heartbeat();
+    assert.equal(emitted.length, 1);
+    assert.deepEqual(
+      problems.map(({ code }) => code),
+      ['TM_BOOKMARK_IN_USE'],
+    );
+    assert.match(problems[0]?.message ?? '', new RegExp(`process ${process.pid} on `));
+    assert.deepEqual(states.at(-1), { state: 'waiting', reason: 'bookmark in use' });
+    await timers.tickAsync(600_000);
+    assert.equal(problems.filter(({ code }) => code === 'TM_BOOKMARK_IN_USE').length, 1, 'said once');
+    emitted = [];
+    holding.close();
+    await holder.close();
+    await timers.tickAsync(5_000);
+    assert.deepEqual(
+      emitted.map(({ window }) => window),
+      [first?.window],
+      'with the same edges',
+    );
+  });
+
   it('says which node is missing when a window stands still, and emits it again', async () => {
     await schedule.heartbeat();
     await timers.tickAsync(15_000);
@@ -271,6 +343,7 @@ describe('A schedule', () => {
     await schedule.heartbeat();
     schedule.close();
     assert.equal(emitted[0]?.ended?.state, 'failed');
+    await bookmark.close();
     await timers.tickAsync(3_600_000);
     await open({ longestSeconds: 60 });
     await schedule.heartbeat();
