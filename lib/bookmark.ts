@@ -158,14 +158,18 @@ export class Bookmark {
     });
   }
 
-  /** Sees what other processes have changed, and answers the one that waits for the lease. */
+  /**
+   * Sees all that other processes have changed before this was called, and answers the one that waits for the
+   * lease.
+   */
   async refresh(): Promise<void> {
     const revision = this.#revision;
     const record = await this.#store.read('bookmark', this.name);
-    // What this process has changed meanwhile, or is changing, is newer.
-    if (this.#closed || this.#writing || this.#revision !== revision || record === undefined) return;
-    this.#state = this.#known(record);
-    if (!this.#claim.isChallenged(this.#state.lease)) return;
+    if (this.#closed || record === undefined) return;
+    // What this process has changed meanwhile, or is changing, may be newer: then the next change sees all.
+    const isNewest = !this.#writing && this.#revision === revision;
+    if (isNewest) this.#state = this.#known(record);
+    if (isNewest && !this.#claim.isChallenged(this.#state.lease)) return;
     await this.#change((state) => {
       if (this.#claim.isChallenged(state.lease)) state.lease = this.#claim.take(state.lease);
     });

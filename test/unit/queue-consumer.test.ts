@@ -5,7 +5,7 @@ import { Bookmark } from '../../lib/bookmark';
 import { TmError } from '../../lib/errors';
 import { Consumer } from '../../lib/queue/consumer';
 import type { QueuedWindow } from '../../lib/queue/queue';
-import { Transfers, type Transfer } from '../../lib/transfer';
+import { Transfer, Transfers } from '../../lib/transfer';
 import { MemoryStore } from '../support/memory-store';
 
 const PLAN = { horizon: 600, intervalSeconds: 60, longestSeconds: 60, lookbackSeconds: 0, inFlight: 4 };
@@ -54,7 +54,7 @@ describe('What is taken out of a queue', () => {
     for (;;) {
       const transfer = emitted.shift();
       if (transfer) return transfer;
-      await Promise.resolve();
+      await new Promise(setImmediate);
     }
   };
   const settled = async (promise: Promise<unknown>): Promise<boolean> => {
@@ -78,6 +78,35 @@ describe('What is taken out of a queue', () => {
     await (await Bookmark.open(store, 'plant')).commit(transfer.window);
     transfer.onCommit?.(undefined);
     assert.equal((await delivery).receipt?.readings, 3);
+  });
+
+  it('is delivered though this machine is writing to the bookmark that another has just given it out of', async () => {
+    await giving.start(0);
+    // As a database that takes its time: it has read what this machine is about to change.
+    let goOn: () => void = () => undefined;
+    const slow = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const update = sinon.stub(store, 'update').callsFake(async (kind, name, change) => {
+      const stored = await store.read(kind, name);
+      await slow;
+      change(stored);
+    });
+    const own = await (opened ??= Bookmark.open(store, 'plant'));
+    const writing = own.commit({ start: 0, end: 60 });
+    await clock.tickAsync(1);
+    update.restore();
+    const [queued] = await issue();
+    assert(queued);
+    const delivery = consumer.deliver(queued);
+    await clock.tickAsync(1);
+    goOn();
+    await writing;
+    const transfer = await Promise.race([emittedNow(), delivery]);
+    assert(transfer instanceof Transfer, 'it was taken for one that the bookmark does not know');
+    post(transfer);
+    transfer.onCommit?.(undefined);
+    await delivery;
   });
 
   it('is not delivered where the bookmark has it already, or was set by hand', async () => {
