@@ -1,6 +1,5 @@
 /** A database's URL to a {@link Source}. An engine loads its driver when it is first used. */
 import { addressId, type Engine as EngineName } from '../database-url';
-import { TmError } from '../errors';
 import type { Engine } from './engine';
 import type { EngineSettings } from './engine-settings';
 import { MssqlEngine } from './mssql';
@@ -10,22 +9,14 @@ import type { Source } from './source';
 import { SqlSource } from './sql-source';
 import { SqliteEngine } from './sqlite';
 
-const ENGINES: Readonly<Partial<Record<EngineName, (settings: EngineSettings) => Engine>>> = {
+const ENGINES: Readonly<Record<EngineName, (settings: EngineSettings) => Engine>> = {
   mysql: (settings) => new MysqlEngine(settings),
   postgresql: (settings) => new PostgresEngine(settings),
   mssql: (settings) => new MssqlEngine(settings),
   sqlite: (settings) => new SqliteEngine(settings),
 };
 
-/** @throws TmError TM_SETTING_INVALID where the database is of a kind that cannot be read */
 export function openSource(settings: EngineSettings): Source {
   const { address, timeZone } = settings;
-  const open = ENGINES[address.engine];
-  if (!open) {
-    throw new TmError(
-      'TM_SETTING_INVALID',
-      `databaseUrl is of ${address.engine}, which this version cannot read yet; it reads ${Object.keys(ENGINES).join(', ')}.`,
-    );
-  }
-  return new SqlSource(addressId(address), open(settings), timeZone);
+  return new SqlSource(addressId(address), ENGINES[address.engine](settings), timeZone);
 }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { addressId, parseDatabaseUrl, type DatabaseAddress } from '../../lib/database-url';
-import { openSource } from '../../lib/source/open';
 import { loadDriver } from '../../lib/source/driver';
 
 const PASSWORD = 'p@ss:w/o?rd;#%';
@@ -144,14 +143,5 @@ describe('The URL of a database', () => {
         message: /npm install no-such-driver/,
       },
     );
-  });
-
-  it('of an engine that is not there yet is refused', () => {
-    const settings = { timeZone: 'UTC', statementTimeoutSeconds: 60, poolSize: 4 };
-    const address = { ...server({}), engine: 'none' as 'mssql' };
-    assert.throws(() => openSource({ ...settings, address }), {
-      code: 'TM_SETTING_INVALID',
-      message: /is of none, which this version cannot read yet; it reads postgresql/,
-    });
   });
 });
