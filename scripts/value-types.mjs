@@ -27,7 +27,8 @@ function section(engine, lines) {
     '| --- | --- | --- |',
     ...values.flatMap(({ values: type, seen }) =>
       seen.map(
-        ([literal, json], index) => `| ${index === 0 ? type : ''} | ${cell(literal)} | ${cell(json)} |`,
+        ([literal, json], index) =>
+          `| ${index === 0 ? type || 'no type' : ''} | ${cell(literal)} | ${cell(json)} |`,
       ),
     ),
     '',

@@ -64,6 +64,13 @@ describe('A source on SQLite', () => {
         write: writeTime.epochMilliseconds,
       },
       { type: 'bigint', title: 'microseconds', kind: 'epoch', digits: 6, write: writeTime.epochMicroseconds },
+      {
+        type: 'bigint',
+        title: 'nanoseconds',
+        kind: 'epoch',
+        digits: 9,
+        write: ({ seconds, fraction }) => `${seconds}${fraction.padEnd(9, '0')}`,
+      },
       { type: 'real', title: 'seconds', kind: 'epoch', digits: 3, write: writeTime.epochSeconds },
     ],
     values: [
