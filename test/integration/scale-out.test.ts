@@ -101,5 +101,29 @@ for (const kind of BROKERS) {
       assert(delivered.length >= SECONDS / 120 - atOnce / 2, `${delivered.length} windows`);
       assert(!giving.log.includes('[tm-queue:share it] 2026'), 'it delivers none itself');
     });
+
+    it('go on though the one that gives the windows out is killed', async () => {
+      await plant.history(START, SECONDS, SENSORS);
+      let posts = 0;
+      let answer: () => void = () => undefined;
+      const answered = new Promise<void>((go) => {
+        answer = go;
+      });
+      respond = async () => {
+        posts++;
+        await answered;
+        return undefined;
+      };
+      // The same flow on both; the first has the bookmark's lease when the second comes.
+      const giving = await start('first', {});
+      await until(() => posts >= 2);
+      await start('second', {});
+      await until(() => posts >= 4);
+      await giving.kill();
+      answer();
+      await until(() => plant.cloud.readings().length >= SECONDS * SENSORS);
+      await plant.assertAllArrived();
+      assert.equal(plant.cloud.received().conflicts, 0, 'what repeats, repeats byte for byte');
+    });
   });
 }
