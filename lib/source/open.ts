@@ -10,8 +10,8 @@ import { SqlSource } from './sql-source';
 import { SqliteEngine } from './sqlite';
 
 const ENGINES: Readonly<Partial<Record<EngineName, (settings: EngineSettings) => Engine>>> = {
-  mysql: (settings) => new MysqlEngine(settings),
   postgresql: (settings) => new PostgresEngine(settings),
+  mysql: (settings) => new MysqlEngine(settings),
   sqlite: (settings) => new SqliteEngine(settings),
 };
 
