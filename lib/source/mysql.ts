@@ -139,6 +139,7 @@ function openSessions(driver: Driver, settings: EngineSettings): Sessions<Pooled
 }
 
 async function begin(connection: Connection, statementTimeoutSeconds: number): Promise<void> {
+  keepListening(connection);
   await command(
     connection,
     `SET time_zone = '+00:00', net_write_timeout = ${NET_WRITE_TIMEOUT_SECONDS},
@@ -158,6 +159,15 @@ async function begin(connection: Connection, statementTimeoutSeconds: number): P
       if (serverError(error)?.errno !== UNKNOWN_VARIABLE) throw error;
     });
   }
+}
+
+/**
+ * knex takes every listener off a connection that it says goodbye to, and the goodbye itself may fail: an error that
+ * nobody listens to would end Node-RED.
+ */
+function keepListening(connection: Connection): void {
+  const remove = connection.removeAllListeners.bind(connection);
+  connection.removeAllListeners = (event) => remove(event).on('error', () => undefined);
 }
 
 async function cancel(driver: Driver, config: ConnectionOptions, threadId: number): Promise<void> {

@@ -49,7 +49,7 @@ export class SqliteReader {
       this.#waiting.resolve(answer);
       this.#waiting = undefined;
     });
-    this.#process.once('error', (cause) => {
+    this.#process.on('error', (cause) => {
       this.#end(
         new TmError(
           'TM_DATABASE_UNREACHABLE',

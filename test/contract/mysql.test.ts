@@ -242,6 +242,16 @@ suite(mysqlMissing === undefined ? title : `${title}: ${mysqlMissing}`, () => {
       await until(async () => (await fixture.busy()) === 0);
     });
 
+    it('idle connections that the server ended are made anew', async () => {
+      const source = harness.open();
+      await Promise.all([source.clock(), source.clock(), source.clock()]);
+      await fixture.cut?.();
+      await until(() => source.clock().catch(() => undefined));
+      // The goodbye to those that are gone is heard by nobody.
+      await fixture.cut?.();
+      await source.close();
+    });
+
     it('a window is found by the index on its column of time', async () => {
       for (const type of ['datetime(6)', 'timestamp(6) NULL']) {
         await harness.table({ sensor: 'varchar(20)', ts: type, value: 'double' });
