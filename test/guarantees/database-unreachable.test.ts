@@ -16,6 +16,9 @@ const STEP_MS = 5;
 const { setTimeout: realTimeout } = globalThis;
 const NODES = ['cfg-1', 'bookmark-next', 'fetch-1', 'post-1', 'bookmark-commit'];
 
+/** What each node has said. */
+const said = (): Partial<Record<string, string[]>> => Object.fromEntries(NODES.map((id) => [id, logged(id)]));
+
 describe('A database server that is away for an hour', () => {
   // Before Node-RED is stopped, which clears timers from before.
   afterEach(() => {
@@ -84,14 +87,21 @@ describe('A database server that is away for an hour', () => {
         }
       }
       assert.equal(await plant.position(), parseInstant('2026-01-01T00:30:00Z', 'test', 'UTC'));
-      const said = NODES.flatMap((id) => logged(id));
-      assert.deepEqual(said.length, 1, said.join('\n'));
-      assert.match(said[0] ?? '', /cannot be reached/);
+      // The fault once, and once the alarm of what comes of it, each by the node that it is about.
+      const { 'fetch-1': fault = [], 'bookmark-next': alarm = [], ...others } = said();
+      assert.equal(fault.length, 1, fault.join('\n'));
+      assert.match(fault[0] ?? '', /cannot be reached/);
+      assert.equal(alarm.length, 1, alarm.join('\n'));
+      assert.match(alarm[0] ?? '', /"plant" has not moved for 15 min from 2026-01-01T00:30:00Z/);
+      assert.deepEqual(others, { 'cfg-1': [], 'post-1': [], 'bookmark-commit': [] });
       await through.restore();
       await passUntil(isDone('2026-01-01T01:00:00Z'), 20);
       clock.restore();
       await plant.assertAllArrived();
-      assert.deepEqual(logged('fetch-1').slice(1), ['Reading goes on.']);
+      assert.deepEqual(said()['fetch-1']?.slice(1), ['Reading goes on.']);
+      const recovered = said()['bookmark-next']?.slice(1) ?? [];
+      assert.equal(recovered.length, 1, recovered.join('\n'));
+      assert.match(recovered[0] ?? '', /"plant" moves again\. It was TM_BOOKMARK_STANDS_STILL from /);
     });
   }
 });
