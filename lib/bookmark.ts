@@ -9,49 +9,20 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { TmError } from './errors';
-import { Claim, formatLease, parseLease, type Lease, type Standing } from './lease';
-import { revisionOf, type JsonObject, type StateStore } from './state/store';
 import {
-  formatInstant,
-  formatWindow,
-  parseInstant,
-  parseWindow,
-  sameWindow,
-  type EpochSeconds,
-  type Window,
-} from './window';
+  EMPTY,
+  absorb,
+  formatState,
+  nextWindow,
+  parseState,
+  type BookmarkState,
+  type Plan,
+} from './bookmark-state';
+import { Claim, type Standing } from './lease';
+import { revisionOf, type JsonObject, type StateStore } from './state/store';
+import { sameWindow, type EpochSeconds, type Window } from './window';
 
-interface BookmarkState {
-  position: EpochSeconds | undefined;
-  /** Where it was started or set by hand: what lies before was not asked for, whatever is read again. */
-  origin: EpochSeconds | undefined;
-  /** Given out, not yet delivered; in order of their starts. */
-  issued: Window[];
-  /** Delivered beyond the position; in order of their starts. */
-  ahead: Window[];
-  /** Who gives out windows. */
-  lease: Lease | undefined;
-}
-
-const EMPTY: BookmarkState = {
-  position: undefined,
-  origin: undefined,
-  issued: [],
-  ahead: [],
-  lease: undefined,
-};
-
-export interface Plan {
-  /** No window ends behind this instant: the database's clock less the settle delay. */
-  readonly horizon: EpochSeconds;
-  /** How much new data makes a window due. */
-  readonly intervalSeconds: number;
-  readonly longestSeconds: number;
-  /** How much of what lies before is read again with each window, for readings that came late. */
-  readonly lookbackSeconds: number;
-  /** How many windows may be given out and undelivered, or delivered ahead of a gap, at a time. */
-  readonly inFlight: number;
-}
+export type { Plan } from './bookmark-state';
 
 /** A change that waits to be written, with others or alone. */
 interface Pending {
@@ -175,22 +146,25 @@ export class Bookmark {
     });
   }
 
+  /** Gives the lease back, when the changes under way are durable. Where that fails, it is taken over. */
+  async release(): Promise<void> {
+    if (this.#closed || (this.lease.state !== 'mine' && !this.#writing)) return;
+    await this.#change((state) => {
+      state.lease = this.#claim.release(state.lease);
+    }).catch(() => undefined);
+  }
+
   /**
    * Resolves when the changes under way are durable and the lease is given back; later changes are refused, for
    * another process may have taken over.
    */
   async close(): Promise<void> {
     if (this.#closed) return;
-    let released: Promise<void> | undefined;
-    if (this.lease.state === 'mine' || this.#writing) {
-      released = this.#change((state) => {
-        state.lease = this.#claim.release(state.lease);
-      });
-    }
+    const released = this.release();
     this.#closed = true;
-    // Where it cannot be given back, it is taken over.
-    await released?.catch(() => undefined);
+    // Before it is given back, should that take long: whoever comes after in this process need not wait.
     this.#claim.end();
+    await released;
   }
 
   /** Applies a change to what is stored, and writes it; where the write fails, nothing has changed. */
@@ -241,6 +215,7 @@ export class Bookmark {
     });
     this.#state = next;
     this.#revision = revision;
+    this.#claim.stored(next.lease);
   }
 
   /** The state as it is stored, unless somebody has taken it away: then as this process knows it. */
@@ -260,81 +235,5 @@ export class Bookmark {
 
   #warn(what: string): void {
     this.#store.onWarning?.(`The state of bookmark "${this.name}" ${what}`);
-  }
-}
-
-/**
- * The next window to give out: as long as allowed while there is a backlog, else whole intervals once one is
- * over. Within the windows under way at most `inFlight` lie beyond the position, delivered ones included: a
- * window that fails again and again does not let the rest run away from it.
- */
-function nextWindow(state: BookmarkState, plan: Plan): Window | undefined {
-  if (state.position === undefined) return undefined;
-  if (state.issued.length >= plan.inFlight) return undefined;
-  let start = state.position;
-  let limit = plan.horizon;
-  for (const window of [...state.issued, ...state.ahead].sort((a, b) => a.start - b.start)) {
-    if (window.start > start) {
-      // A gap before what was committed by hand: filled whatever its length.
-      limit = Math.min(limit, window.start);
-      break;
-    }
-    start = Math.max(start, window.end);
-  }
-  const fillsGap = limit < plan.horizon;
-  if (!fillsGap && state.issued.length + state.ahead.length >= plan.inFlight) return undefined;
-  const available = limit - start;
-  let length = plan.longestSeconds;
-  if (available < length) {
-    length = fillsGap ? available : Math.floor(available / plan.intervalSeconds) * plan.intervalSeconds;
-  }
-  if (length <= 0) return undefined;
-  const from = Math.max(start - plan.lookbackSeconds, state.origin ?? start);
-  return { start: Math.min(from, start), end: start + length };
-}
-
-/** Moves the position over the windows ahead that it has reached. */
-function absorb(state: BookmarkState): void {
-  state.ahead.sort((a, b) => a.start - b.start);
-  for (
-    let first = state.ahead[0];
-    first && first.start <= (state.position ?? first.start);
-    first = state.ahead[0]
-  ) {
-    state.position = Math.max(state.position ?? first.start, first.end);
-    state.ahead.shift();
-  }
-}
-
-function formatState(state: BookmarkState): JsonObject {
-  return {
-    position: state.position === undefined ? null : formatInstant(state.position),
-    origin: state.origin === undefined ? undefined : formatInstant(state.origin),
-    issued: state.issued.map((window) => ({ ...formatWindow(window) })),
-    ahead: state.ahead.map((window) => ({ ...formatWindow(window) })),
-    lease: formatLease(state.lease),
-  };
-}
-
-function parseState(record: Readonly<Record<string, unknown>>, name: string): BookmarkState {
-  const windows = (value: unknown): Window[] =>
-    Array.isArray(value) ? value.map((item) => parseWindow(item)) : [];
-  const instant = (value: unknown, field: string): EpochSeconds | undefined =>
-    value === null || value === undefined ? undefined : parseInstant(value, field, 'UTC');
-  try {
-    const position = instant(record.position, 'position');
-    return {
-      position,
-      origin: instant(record.origin, 'origin') ?? position,
-      issued: windows(record.issued),
-      ahead: windows(record.ahead),
-      lease: parseLease(record.lease),
-    };
-  } catch (cause) {
-    throw new TmError(
-      'TM_STATE_UNREADABLE',
-      `The state of bookmark "${name}" cannot be understood: ${cause instanceof Error ? cause.message : String(cause)} Mend it, or delete it and set the bookmark by hand with a tm-bookmark (set).`,
-      { cause },
-    );
   }
 }

@@ -105,10 +105,10 @@ async function askClock(database: WatchedDatabase): Promise<TmError | undefined>
 
 function troubleOf({ name, standing, waitingFor }: WatchedBookmark): string[] {
   if (waitingFor !== undefined) return [`bookmark ${quote(name)}: waiting, ${waitingFor}`];
-  if (!standing || standing.underWay === 0 || standing.quietSeconds < STANDS_STILL_SECONDS) return [];
-  const { quietSeconds, lagSeconds = 0 } = standing;
+  if (!standing || standing.underWay === 0 || standing.stillSeconds < STANDS_STILL_SECONDS) return [];
+  const { stillSeconds, lagSeconds = 0 } = standing;
   return [
-    `bookmark ${quote(name)}: no window was committed for ${Math.round(quietSeconds)} s, and it is ${Math.round(lagSeconds)} s behind`,
+    `bookmark ${quote(name)}: has not moved for ${Math.round(stillSeconds)} s, and it is ${Math.round(lagSeconds)} s behind`,
   ];
 }
 

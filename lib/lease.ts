@@ -4,8 +4,9 @@
  *
  * Nobody's clock decides. Whoever else wants the lease writes a challenge beside it, which its holder takes
  * away again: a lease whose challenge has stood long enough, by the challenger's own monotonic clock, is taken
- * over, and one whose holder has provably ended is at once. The fence grows each time: a holder that was only
- * held up finds a higher one where its own was, and gives out nothing more.
+ * over, and one whose holder has provably ended is at once. Each claim has a token of its own, and windows are
+ * given out in the same step as the lease is read: a holder that was only held up finds another's token there,
+ * under a higher fence, and gives out nothing more.
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -47,8 +48,8 @@ const live = new Set<string>();
 
 export class Claim {
   readonly #token = randomBytes(9).toString('hex');
-  /** The challenge that stands now, whoever has written it. */
-  #standing: { readonly challenge: string; readonly since: number } | undefined;
+  /** The challenge that stands now, whoever has written it; `stored` once it is known to be. */
+  #standing: { readonly challenge: string; readonly since: number; stored: boolean } | undefined;
   /** The fence of the lease whose holder has taken a challenge away. */
   #answered: number | undefined;
 
@@ -62,13 +63,18 @@ export class Claim {
     if (!holder || hasEnded(holder)) return this.#mine(fence + 1);
     const now = performance.now();
     if (challenge === undefined) {
-      if (this.#standing) this.#answered = fence;
-      this.#standing = { challenge: randomBytes(9).toString('hex'), since: now };
+      if (this.#standing?.stored) this.#answered = fence;
+      this.#standing = { challenge: randomBytes(9).toString('hex'), since: now, stored: false };
       return { fence, holder, challenge: this.#standing.challenge };
     }
-    if (this.#standing?.challenge !== challenge) this.#standing = { challenge, since: now };
+    if (this.#standing?.challenge !== challenge) this.#standing = { challenge, since: now, stored: true };
     if (now - this.#standing.since >= ANSWERED_WITHIN_MS) return this.#mine(fence + 1);
     return { fence, holder, challenge };
+  }
+
+  /** What `take` gave is durable: only then can a challenge that is gone have been answered. */
+  stored(lease: Lease | undefined): void {
+    if (this.#standing && lease?.challenge === this.#standing.challenge) this.#standing.stored = true;
   }
 
   standing(lease: Lease | undefined): Standing {

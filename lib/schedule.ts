@@ -3,7 +3,9 @@
  * one out again. Woken by each message and each delivery; between them it does nothing.
  */
 import type { Bookmark } from './bookmark';
+import { DatabaseClock } from './database-clock';
 import { SHORT_REASONS, TmError, asTmError, type TmErrorCode } from './errors';
+import { Standstill } from './standstill';
 import type { Transfer, Transfers } from './transfer';
 import { describeWindow, formatInstant, sameWindow, type EpochSeconds, type Window } from './window';
 import { doubledHour } from './zone';
@@ -28,6 +30,8 @@ export interface ScheduleSettings {
 export type ScheduleState =
   | { readonly state: 'caught-up'; readonly position: EpochSeconds }
   | { readonly state: 'behind'; readonly seconds: number }
+  /** Another process gives out the windows: which, as far as is known. */
+  | { readonly state: 'standby'; readonly behind: string }
   /** For what, in a few words: `endpoint 503`. */
   | { readonly state: 'waiting'; readonly reason: string };
 
@@ -38,8 +42,8 @@ export interface Standing {
   readonly lagSeconds: number | undefined;
   /** Windows given out and not committed. */
   readonly underWay: number;
-  /** Since the last commit, or since the start. */
-  readonly quietSeconds: number;
+  /** For how long something has been due and nothing has moved. */
+  readonly stillSeconds: number;
 }
 
 export interface ScheduleSurroundings {
@@ -71,11 +75,8 @@ const COMMIT_EXPECTED_MS = 10_000;
 const COMMIT_GIVEN_UP_MS = 600_000;
 const RETRY_BASE_MS = 1_000;
 const RETRY_CAP_MS = 60_000;
-const SKEW_SECONDS = 5;
 /** How often what other processes have done with the bookmark is looked at. */
 const LOOK_MS = 4_000;
-/** The database's clock may be set: it is not reckoned from one that it showed longer ago. */
-const RECKONED_FOR_MS = 60_000;
 
 export class Schedule {
   readonly #slots: Slot[] = [];
@@ -87,22 +88,31 @@ export class Schedule {
   #retry: { readonly at: number; readonly timer: NodeJS.Timeout } | undefined;
   #closed = false;
   #committed = false;
-  #movedAt = performance.now();
-  #skewSaid = false;
   #commitTimers = new Set<NodeJS.Timeout>();
   #lookTimer: NodeJS.Timeout | undefined;
-  /** Process time (ms) since which something is due and nothing has moved. */
-  #stillSince: number | undefined;
   /** That another process gives out this bookmark's windows was said. */
   #inUseSaid = false;
-  /** The database's clock as last asked, and the process's time then: between askings it is reckoned. */
-  #asked: { readonly clock: number; readonly at: number } | undefined;
+  readonly #clock: DatabaseClock;
+  readonly #standstill: Standstill;
+  /** Where the bookmark was when that was last looked at. */
+  #position: EpochSeconds | undefined;
 
   constructor(
     readonly bookmark: Bookmark,
     readonly settings: ScheduleSettings,
     readonly surroundings: ScheduleSurroundings,
-  ) {}
+  ) {
+    this.#position = bookmark.position;
+    this.#clock = new DatabaseClock(
+      () => surroundings.clock(),
+      (message) => {
+        surroundings.onWarning(message);
+      },
+    );
+    this.#standstill = new Standstill(settings.alarmSeconds, (seconds) => {
+      surroundings.onStandstill(seconds === undefined ? undefined : this.#standsStill(seconds));
+    });
+  }
 
   /**
    * A message has come: emits what is due. Where a failure is being retried already, there is nothing to add.
@@ -130,6 +140,7 @@ export class Schedule {
       () => {
         this.#failures = 0;
         this.#failedWith = undefined;
+        this.#noteStillness();
       },
       (thrown: unknown) => {
         if (this.#closed) return;
@@ -169,26 +180,26 @@ export class Schedule {
   /** How far delivery has come, for those who watch it from outside. */
   get standing(): Standing {
     const { position } = this.bookmark;
-    const clock = this.#asked && this.#asked.clock + (performance.now() - this.#asked.at) / 1000;
+    const clock = this.#clock.reckoned;
     return {
       position,
       lagSeconds: position === undefined || clock === undefined ? undefined : Math.max(0, clock - position),
       underWay: this.#slots.length,
-      quietSeconds: (performance.now() - this.#movedAt) / 1000,
+      stillSeconds: this.#standstill.seconds,
     };
   }
 
   /** A window of this bookmark was committed. */
   committed(transfer: Transfer): void {
     this.#committed = true;
-    this.#moved();
+    this.#noteMove();
     this.#release(transfer);
     if (!this.#closed) this.#goOn();
   }
 
   /** The bookmark was set by hand: what is under way belongs to its past. */
   restarted(): void {
-    this.#moved();
+    this.#noteMove();
     this.#dropSlots(() => true, 'The bookmark was set by hand.');
     if (!this.#closed) this.#goOn();
   }
@@ -240,7 +251,7 @@ export class Schedule {
     if (start.at === 'oldest') position = await this.surroundings.oldest();
     else if (start.at !== 'now') position = start.at;
     // Nothing in the table yet: from now on, for whatever comes is newer.
-    position ??= Math.floor(await this.#askClock()) - this.settings.settleSeconds;
+    position ??= Math.floor(await this.#clock.ask()) - this.settings.settleSeconds;
     await this.bookmark.start(position);
   }
 
@@ -251,7 +262,8 @@ export class Schedule {
   #leaveToAnother(): void {
     const { lease } = this.bookmark;
     this.#dropSlots(({ transfer }) => transfer === undefined, '');
-    this.surroundings.onState({ state: 'waiting', reason: SHORT_REASONS.TM_BOOKMARK_IN_USE });
+    if (lease.state === 'mine') return;
+    this.surroundings.onState({ state: 'standby', behind: lease.by });
     if (lease.state === 'held' && !this.#inUseSaid) {
       this.#inUseSaid = true;
       this.surroundings.onProblem(
@@ -274,11 +286,10 @@ export class Schedule {
   }
 
   async #look(): Promise<void> {
-    const { position } = this.bookmark;
     // Should it fail, so does the next step, and says so.
     await this.bookmark.refresh().catch(() => undefined);
     if (this.#closed) return;
-    if (this.bookmark.position !== position) this.#moved();
+    this.#noteMove();
     const elsewhere = ({ window }: Slot): boolean => !this.#isIssued(window);
     if (this.bookmark.lease.state !== 'mine' || this.#slots.some(elsewhere)) this.#goOn();
     this.#noteStillness();
@@ -288,28 +299,24 @@ export class Schedule {
     return this.bookmark.issued.some((issued) => sameWindow(issued, window));
   }
 
-  #moved(): void {
-    this.#movedAt = performance.now();
-    this.#stillSince = undefined;
-    this.surroundings.onStandstill(undefined);
+  /** A window that is committed ahead of a gap moves nothing. */
+  #noteMove(): void {
+    const { position } = this.bookmark;
+    if (position !== this.#position) this.#standstill.moved();
+    this.#position = position;
   }
 
   /** Only where there is something to move over: a day without a window is no trouble where one is due a day. */
   #noteStillness(): void {
-    const { alarmSeconds } = this.settings;
-    const { position } = this.bookmark;
-    if (this.#slots.length === 0 && this.#failures === 0) {
-      this.#stillSince = undefined;
-      return;
-    }
-    this.#stillSince ??= performance.now();
-    const seconds = (performance.now() - this.#stillSince) / 1000;
-    if (alarmSeconds === 0 || seconds < alarmSeconds) return;
-    this.surroundings.onStandstill(
-      new TmError(
-        'TM_BOOKMARK_STANDS_STILL',
-        `The bookmark "${this.bookmark.name}" has not moved for ${Math.round(seconds / 60)} min${position === undefined ? '' : ` from ${formatInstant(position)}`}: nothing new is in the cloud. The statuses of the nodes after this tm-bookmark say what they wait for; what was read meanwhile is not lost, it is sent when that is mended.`,
-      ),
+    this.#standstill.look(this.#slots.length > 0 || this.#failures > 0 || this.#running);
+  }
+
+  #standsStill(seconds: number): TmError {
+    const { name, position } = this.bookmark;
+    const from = position === undefined ? '' : ` from ${formatInstant(position)}`;
+    return new TmError(
+      'TM_BOOKMARK_STANDS_STILL',
+      `The bookmark "${name}" has not moved for ${Math.round(seconds / 60)} min${from}: nothing new is in the cloud. The statuses of the nodes after this tm-bookmark say what they wait for; what was read meanwhile is not lost, it is sent when that is mended.`,
     );
   }
 
@@ -319,6 +326,8 @@ export class Schedule {
     this.#dropSlots(({ window }) => !this.#isIssued(window), 'The bookmark has moved past this window.');
     if (this.#slots.length >= this.settings.inFlight) return;
     const horizon = await this.#horizon();
+    // Closed meanwhile: the lease may have been given back.
+    if (this.#closed) return;
     await this.bookmark.issue({ ...this.settings, horizon });
     if (this.bookmark.lease.state !== 'mine') return;
     for (const window of this.bookmark.issued) {
@@ -342,6 +351,10 @@ export class Schedule {
         if (reason === undefined) this.#tellState();
         else this.surroundings.onState({ state: 'waiting', reason });
       };
+      // Not stored: delivered once more, the same bytes under the same keys.
+      transfer.onCommit = (failure) => {
+        if (failure) this.#failed(slot, transfer, failure);
+      };
       transfer.onStalled = (message) => {
         this.surroundings.onProblem(new TmError('TM_STALLED', message));
       };
@@ -357,6 +370,8 @@ export class Schedule {
     // A slot that is gone was set aside by hand or by closing.
     if (slot.transfer !== transfer || !this.#slots.includes(slot)) return;
     slot.transfer = undefined;
+    // Of a window that was delivered and not committed, it would be kept.
+    this.surroundings.transfers.forget(transfer);
     slot.failures++;
     const pause = backoff(slot.failures);
     slot.notBefore = performance.now() + pause;
@@ -414,29 +429,19 @@ export class Schedule {
     }
   }
 
-  /** Where new windows must end. Reckoned while it is far ahead of the bookmark, asked when it matters. */
+  /**
+   * Where new windows must end: at no time that the database itself has not named. Asked anew unless nothing can
+   * be due, or so much is that any answer gives the same windows.
+   */
   async #horizon(): Promise<EpochSeconds> {
-    const reckoned = this.#reckonedHorizon();
     const { position = 0 } = this.bookmark;
-    if (reckoned !== undefined) {
-      const nothingDue = reckoned - position < this.settings.intervalSeconds;
-      const manyDue = reckoned - position > this.settings.longestSeconds * (this.settings.inFlight + 1);
-      const fresh = performance.now() - (this.#asked?.at ?? 0) <= RECKONED_FOR_MS;
-      if ((nothingDue && fresh) || manyDue) return manyDue ? this.#askedHorizon() : reckoned;
+    const { asked, reckoned, isFresh } = this.#clock;
+    if (asked !== undefined && reckoned !== undefined && isFresh) {
+      const nothingDue = this.#settled(reckoned) - position < this.settings.intervalSeconds;
+      const enough = this.settings.longestSeconds * (this.settings.inFlight + 1);
+      if (nothingDue || this.#settled(asked) - position > enough) return this.#settled(asked);
     }
-    await this.#askClock();
-    return this.#askedHorizon();
-  }
-
-  #reckonedHorizon(): EpochSeconds | undefined {
-    if (!this.#asked) return undefined;
-    const elapsed = (performance.now() - this.#asked.at) / 1000;
-    return this.#settled(this.#asked.clock + elapsed);
-  }
-
-  /** Never reckoned: the last time that the database itself named. */
-  #askedHorizon(): EpochSeconds {
-    return this.#settled(this.#asked?.clock ?? 0);
+    return this.#settled(await this.#clock.ask());
   }
 
   #settled(clock: number): EpochSeconds {
@@ -445,26 +450,12 @@ export class Schedule {
     return doubledHour(horizon, timeZone)?.start ?? horizon;
   }
 
-  async #askClock(): Promise<number> {
-    const clock = await this.surroundings.clock();
-    this.#asked = { clock, at: performance.now() };
-    const skew = clock - Date.now() / 1000;
-    const skewed = Math.abs(skew) > SKEW_SECONDS;
-    if (skewed && !this.#skewSaid) {
-      this.surroundings.onWarning(
-        `The database's clock is ${Math.abs(skew).toFixed(1)} s ${skew > 0 ? 'ahead of' : 'behind'} this machine's. Windows follow the database's clock.`,
-      );
-    }
-    this.#skewSaid = skewed;
-    return clock;
-  }
-
   #tellState(): void {
     if (this.#closed || this.#slots.some((slot) => slot.failures > 0)) return;
     const { position } = this.bookmark;
     if (position === undefined) return;
-    const horizon = this.#reckonedHorizon() ?? position;
-    const behind = horizon - position;
+    const { reckoned } = this.#clock;
+    const behind = reckoned === undefined ? 0 : this.#settled(reckoned) - position;
     this.surroundings.onState(
       behind < this.settings.intervalSeconds + 1
         ? { state: 'caught-up', position }

@@ -140,7 +140,7 @@ export class DatabaseStore implements StateStore {
     const remembered = positionOf(record);
     if (record && remembered !== undefined && shown.isThatOf(remembered)) return record;
     // Moved by hand, or by another program: what was under way belongs to another past.
-    const { issued: _issued, ahead: _ahead, ...rest } = record ?? {};
+    const { issued: _issued, ahead: _ahead, origin: _origin, ...rest } = record ?? {};
     return { ...rest, position: formatInstant(shown.position) };
   }
 

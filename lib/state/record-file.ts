@@ -97,6 +97,9 @@ export class RecordFile {
   async #compare(current: JsonObject): Promise<void> {
     const previous = await this.#readOne(this.path + PREVIOUS).catch(() => undefined);
     if (previous?.state !== 'good' || revisionOf(current) >= revisionOf(previous.record)) return;
+    // Another process may have written twice since.
+    const again = await this.#readOne(this.path).catch(() => undefined);
+    if (again?.state !== 'good' || revisionOf(again.record) !== revisionOf(current)) return;
     this.store.warn(
       `The state file ${this.path} is older than its predecessor ${this.path + PREVIOUS}: it seems to have been restored from a backup. It is used all the same: what was delivered since may be sent again.`,
     );

@@ -15,6 +15,7 @@ import type { Connections } from '../tm-config/connections';
 const STATUS = {
   'caught-up': { fill: 'green', shape: 'dot' },
   behind: { fill: 'blue', shape: 'ring' },
+  standby: { fill: 'grey', shape: 'ring' },
   waiting: { fill: 'yellow', shape: 'ring' },
 } as const satisfies Record<ScheduleState['state'], object>;
 
@@ -97,7 +98,7 @@ export function nextBehaviour(node: ConnectorNode, raw: RawSettings, connections
       watched.bookmarks.delete(watch);
       if (schedule) connections.removeSchedule(name, schedule);
       schedule?.close();
-      return alarm.close();
+      return Promise.all([schedule?.bookmark.release(), alarm.close()]).then(() => undefined);
     },
   };
 }
@@ -107,13 +108,15 @@ function bookmarkName(raw: RawSettings, nodeId: string): string {
   return new SettingsReader(raw).text('bookmark', nodeId);
 }
 
-/** `caught up 12:01:00`, `3 h 12 min behind`, `waiting: endpoint 503` */
+/** `caught up 12:01:00`, `3 h 12 min behind`, `standby: process 17 on plant-7`, `waiting: endpoint 503` */
 function describeState(state: ScheduleState, timeZone: string): string {
   switch (state.state) {
     case 'caught-up':
       return `caught up ${timeOfDay(state.position, timeZone)}`;
     case 'behind':
       return `${duration(state.seconds)} behind`;
+    case 'standby':
+      return `standby: ${state.behind}`;
     case 'waiting':
       return `waiting: ${state.reason}`;
   }
@@ -126,6 +129,8 @@ function stateForLog(state: ScheduleState, { intervalSeconds, longestSeconds }: 
       return 'caught up';
     case 'behind':
       return state.seconds < intervalSeconds + longestSeconds ? 'caught up' : 'behind';
+    case 'standby':
+      return `standby, ${state.behind} gives out its windows`;
     case 'waiting':
       return `waiting: ${state.reason}`;
   }

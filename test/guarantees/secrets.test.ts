@@ -238,7 +238,7 @@ describe('Secrets', function () {
 
       for (const word of ['posted', 'TM_ENDPOINT_HOLD', 'TM_QUERY_FAILED', 'duration_ms', 'bad token …'])
         assert(shown().includes(word), `${word} was not shown: nothing was searched`);
-      assert(frames.length > 20);
+      await until(() => frames.length > 20);
       for (const frame of frames) assertNoSecret('what the editor is sent', frame);
       assertNoSecret('the log', nodeRed.log);
       for (const answer of answers) assertNoSecret('an answer', answer);

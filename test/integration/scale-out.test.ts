@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { Client } from 'pg';
 import { Bookmark } from '../../lib/bookmark';
 import { addressId, parseDatabaseUrl } from '../../lib/database-url';
 import { queueName } from '../../lib/queue/queue';
@@ -36,6 +37,11 @@ for (const kind of BROKERS) {
     let broker: string;
     beforeEach(async () => {
       broker = await brokerUrl(kind);
+      // A bookmark of the test before would have all of it delivered.
+      const client = new Client(state.url);
+      await client.connect();
+      await client.query('drop table if exists tm_state');
+      await client.end();
     });
     afterEach(async () => {
       respond = undefined;

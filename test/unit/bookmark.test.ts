@@ -116,6 +116,12 @@ describe('A bookmark', () => {
     assert.equal((await reopened()).position, START);
   });
 
+  it('goes on before a window that was committed by hand in the future', async () => {
+    await bookmark.start(START);
+    await bookmark.commit(minutes(1000, 1100), 'by-hand');
+    assert.deepEqual(await bookmark.issue(plan({ horizon: START + 600 })), [minutes(0, 10)]);
+  });
+
   it('reads again what lies before each window, but not behind where it was begun', async () => {
     await bookmark.start(START);
     const given: Window[] = [];

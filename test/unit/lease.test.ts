@@ -51,10 +51,18 @@ describe('A lease', () => {
     for (let round = 0; round < 10; round++) {
       timers.tick(ANSWERED_WITHIN_MS - 1);
       // As its holder does.
+      claim.stored(lease);
       lease = claim.take({ ...lease, challenge: undefined });
       assert.equal(lease.holder?.token, 'other');
       assert.equal(claim.standing(lease).state, 'held');
     }
+  });
+
+  it('is not taken for answered where the challenge was never stored', () => {
+    // The store tries the same step again, or could not write it.
+    claim.take(far('other'));
+    const lease = claim.take(far('other'));
+    assert.equal(claim.standing(lease).state, 'asked');
   });
 
   it('is answered for by its holder, and lost by one that was held up', () => {
@@ -83,6 +91,7 @@ describe('A lease', () => {
   it('of two that wait goes to one', () => {
     const other = new Claim();
     let lease = claim.take(far('other'));
+    claim.stored(lease);
     lease = other.take(lease);
     timers.tick(ANSWERED_WITHIN_MS);
     lease = other.take(lease);
