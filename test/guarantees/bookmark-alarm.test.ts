@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict';
 import type { AlarmNotice } from '../../lib/alarm';
 import type { Reply } from '../../scripts/start/cloud';
-import { deploy, inject, messageWhere, redeploy, useNodeRed, type FlowMessage } from '../support/flow';
+import {
+  collect,
+  deploy,
+  inject,
+  messageWhere,
+  redeploy,
+  useNodeRed,
+  type FlowMessage,
+} from '../support/flow';
 import { usePlant } from '../support/plant';
 
 const START = '2026-01-01T00:00:00Z';
@@ -25,6 +33,7 @@ describe('A bookmark that stands still', function () {
       await plant.history(START, 60);
       reply = { status: 503 };
       await deploy(flow(), plant.credentials);
+      const said = collect('errors');
       const raised = messageWhere('errors', withCode('TM_BOOKMARK_STANDS_STILL'));
       inject('bookmark-next');
       const { since, message } = noticeOf(await raised);
@@ -36,6 +45,7 @@ describe('A bookmark that stands still', function () {
       const notice = noticeOf(await recovered);
       assert.equal(notice.state, 'recovered');
       assert.equal(notice.since, since);
+      assert.equal(said.filter(withCode('TM_BOOKMARK_STANDS_STILL')).length, 1);
       assert.match(notice.message, /The bookmark "plant" moves again\./);
     });
   }

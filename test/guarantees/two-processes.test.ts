@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import type { Reply } from '../../scripts/start/cloud';
 import { startNodeRed, type Flow, type NodeRed } from '../../scripts/start/node-red';
 import { testDirectory } from '../support/directory';
 import { nodeRedPath } from '../support/node-red';
@@ -14,7 +15,8 @@ const HOURS = 24;
 
 describe('Two processes on one bookmark', function () {
   this.timeout(180_000);
-  const plant = usePlant();
+  let reply: Reply | undefined;
+  const plant = usePlant({ respond: () => reply });
   const state = testDatabase();
   const directory = testDirectory();
   const running: NodeRed[] = [];
@@ -51,13 +53,17 @@ describe('Two processes on one bookmark', function () {
       await plant.history(START, HOURS * 3600, 1);
       const first = await start('first', placeOf(), stateUrl());
       await until(() => plant.cloud.exchanges.length >= 5);
+      // So that much is left for the second.
+      reply = { status: 503 };
       const second = await start('second', placeOf(), stateUrl());
       await until(() => second.log.includes('TM_BOOKMARK_IN_USE'));
       assert.match(second.log, new RegExp(`in use: process ${first.process.pid} on `));
       await first.kill();
+      reply = undefined;
       await until(() => plant.cloud.readings().length >= HOURS * 3600);
       await plant.assertAllArrived();
       assert.equal(plant.cloud.received().conflicts, 0);
+      await until(() => second.log.includes('2026-01-01T23:50:00Z to 2026-01-02T00:00:00Z: 600 readings'));
     });
   }
 });
