@@ -57,7 +57,9 @@ export class DatabaseStore implements StateStore {
   async read(kind: StateKind, name: string): Promise<JsonObject | undefined> {
     return this.#inTurn(kind, name, (turns) =>
       turns.take(() =>
-        this.#ask('TM_STATE_UNREADABLE', (transaction) => this.#read(transaction, kind, name)),
+        this.#ask('TM_STATE_UNREADABLE', async (transaction) =>
+          this.#recordOf(transaction, kind, name, await rowOf(transaction, kind, name)),
+        ),
       ),
     );
   }
@@ -70,8 +72,13 @@ export class DatabaseStore implements StateStore {
     return this.#inTurn(kind, name, (turns) =>
       turns.take(() =>
         this.#ask('TM_STATE_WRITE', async (transaction) => {
-          const next = changed(await this.#read(transaction, kind, name, 'to change it'), change);
-          if (next) await this.#put(transaction, kind, name, next);
+          const row = await rowOf(transaction, kind, name, 'locked');
+          const next = changed(await this.#recordOf(transaction, kind, name, row), change);
+          if (!next) return;
+          // A row that another process has made meanwhile was not read, and must not be written over.
+          if (row) await transaction<Row>(TABLE).where(keyOf(kind, name)).update(contentOf(next));
+          else await transaction<Row>(TABLE).insert({ ...keyOf(kind, name), ...contentOf(next) });
+          await this.#showPosition(transaction, kind, name, next);
         }),
       ),
     );
@@ -118,14 +125,13 @@ export class DatabaseStore implements StateStore {
     }
   }
 
-  async #read(
+  /** With the position that the user's table shows, where there is one. */
+  async #recordOf(
     transaction: Knex.Transaction,
     kind: StateKind,
     name: string,
-    toChange?: 'to change it',
+    row: Pick<Row, 'record'> | undefined,
   ): Promise<JsonObject | undefined> {
-    const query = transaction<Row>(TABLE).where({ kind, name: encodeName(name) });
-    const row = await (toChange ? query.forUpdate() : query).first('record');
     const record = row && parseRecord(row.record, kind, name);
     if (kind !== 'bookmark' || !this.#bookmarks) return record;
     const shown = await this.#bookmarks.read(transaction, name);
@@ -150,22 +156,31 @@ export class DatabaseStore implements StateStore {
     name: string,
     record: JsonObject | undefined,
   ): Promise<void> {
-    const key = { kind, name: encodeName(name) };
-    const bookmarks = kind === 'bookmark' ? this.#bookmarks : undefined;
+    const key = keyOf(kind, name);
     if (record === undefined) {
       await transaction<Row>(TABLE).where(key).delete();
-      await bookmarks?.remove(transaction, name);
+      if (kind === 'bookmark') await this.#bookmarks?.remove(transaction, name);
       return;
     }
-    const row = { record: JSON.stringify(record), updated_at: new Date().toISOString() };
-    const updated = await transaction<Row>(TABLE).where(key).update(row);
-    if (updated === 0) await transaction<Row>(TABLE).insert({ ...key, ...row });
+    const updated = await transaction<Row>(TABLE).where(key).update(contentOf(record));
+    if (updated === 0) await transaction<Row>(TABLE).insert({ ...key, ...contentOf(record) });
+    await this.#showPosition(transaction, kind, name, record);
+  }
+
+  /** In the user's own table, where there is one. */
+  async #showPosition(
+    transaction: Knex.Transaction,
+    kind: StateKind,
+    name: string,
+    record: JsonObject,
+  ): Promise<void> {
     const position = positionOf(record);
-    if (position !== undefined) await bookmarks?.write(transaction, name, position);
+    if (kind === 'bookmark' && position !== undefined)
+      await this.#bookmarks?.write(transaction, name, position);
   }
 
   /**
-   * In one transaction, and once again where that failed: another process may have made the same table or row
+   * In one transaction, and once again where that failed: another process may have made the same row
    * meanwhile, a restarted database has cut the pooled connections. Everything here can be done twice.
    */
   async #ask<Result>(
@@ -199,14 +214,37 @@ export class DatabaseStore implements StateStore {
   /** An administrator may have made it beforehand, for an account that may not. */
   async #makeTable(): Promise<void> {
     if (await this.#knex.schema.hasTable(TABLE)) return;
-    await this.#knex.schema.createTable(TABLE, (table) => {
-      table.string('kind', 16).notNullable();
-      table.string('name', 255).notNullable();
-      table.text('record', 'longtext').notNullable();
-      table.string('updated_at', 30).notNullable();
-      table.primary(['kind', 'name']);
-    });
+    try {
+      await this.#knex.schema.createTable(TABLE, (table) => {
+        table.string('kind', 16).notNullable();
+        table.string('name', 255).notNullable();
+        table.text('record', 'longtext').notNullable();
+        table.string('updated_at', 30).notNullable();
+        table.primary(['kind', 'name']);
+      });
+    } catch (error) {
+      // Made by another process meanwhile.
+      if (!(await this.#knex.schema.hasTable(TABLE))) throw error;
+    }
   }
+}
+
+function keyOf(kind: StateKind, name: string): Pick<Row, 'kind' | 'name'> {
+  return { kind, name: encodeName(name) };
+}
+
+function contentOf(record: JsonObject): Pick<Row, 'record' | 'updated_at'> {
+  return { record: JSON.stringify(record), updated_at: new Date().toISOString() };
+}
+
+async function rowOf(
+  transaction: Knex.Transaction,
+  kind: StateKind,
+  name: string,
+  locked?: 'locked',
+): Promise<Pick<Row, 'record'> | undefined> {
+  const query = transaction<Row>(TABLE).where(keyOf(kind, name));
+  return (locked ? query.forUpdate() : query).first('record');
 }
 
 function positionOf(record: JsonObject | undefined): EpochSeconds | undefined {

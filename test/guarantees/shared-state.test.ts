@@ -74,6 +74,18 @@ describe('State that several processes share', function () {
     });
   }
 
+  it('in a database: nor where all of them are the first to write it', async () => {
+    const stores = Array.from({ length: 8 }, () => DatabaseStore.connect(parseDatabaseUrl(database.url)));
+    for (let round = 0; round < 20; round++) {
+      const name = `round ${round}`;
+      const change = (store: StateStore): Promise<void> =>
+        store.update('bookmark', name, (stored) => ({ count: Number(stored?.count ?? 0) + 1 }));
+      await Promise.all(stores.map(change));
+      assert.equal((await stores[0]?.read('bookmark', name))?.count, stores.length);
+    }
+    await Promise.all(stores.map((store) => store.close()));
+  });
+
   it('in files: the lock of a process that was killed is freed at once, and leaves nothing behind', async () => {
     for (let round = 0; round < 5; round++) {
       const writer = startWriter(`file:${directory.path}`, 1_000_000);

@@ -10,7 +10,9 @@ import { TcpProxy } from '../support/tcp-proxy';
 import { openSource, SENSOR_DATA, windowBodies, windowOf } from '../support/window-bodies';
 
 const START = '2026-01-01T00:00:00Z';
-const WINDOW = windowOf(START, '2026-01-01T00:10:00Z');
+/** More rows than can come in one piece. */
+const SECONDS = 6000;
+const WINDOW = windowOf(START, '2026-01-01T01:40:00Z');
 const TIMEOUT_SECONDS = 30;
 
 describe('A connection to the database that falls silent', () => {
@@ -20,7 +22,7 @@ describe('A connection to the database that falls silent', () => {
   let clock: sinon.SinonFakeTimers;
 
   beforeEach(async () => {
-    await plant.history(START, 600, 2);
+    await plant.history(START, SECONDS, 2);
     proxy = await TcpProxy.start(plant.credentials['cfg-1'].databaseUrl);
     source = openSource(proxy.through(plant.credentials['cfg-1'].databaseUrl), {
       statementTimeoutSeconds: TIMEOUT_SECONDS,
@@ -72,7 +74,7 @@ describe('A connection to the database that falls silent', () => {
         await clock.tickAsync((TIMEOUT_SECONDS + 20) * 1000);
       },
     });
-    assert.equal(rows, 2 * 600);
+    assert.equal(rows, 2 * SECONDS);
     assert(waits > 0);
   });
 });
