@@ -147,6 +147,12 @@ describe('Secrets', function () {
     return found;
   };
 
+  const rejectedOnRecord = async (state: 'file' | 'database', userDirectory: string): Promise<unknown[]> => {
+    if (state === 'file')
+      return (await filesUnder(userDirectory)).filter((file) => file.includes('/rejected/'));
+    return (await plant.client.query<object>("select name from tm_state where kind = 'rejected'")).rows;
+  };
+
   for (const state of ['file', 'database'] as const) {
     it(`are in no log, status, error, message, answer, export or file (state: ${state})`, async () => {
       await plant.history(RANGE.start_time, 3600, 2);
@@ -203,6 +209,7 @@ describe('Secrets', function () {
         answers.push(await ask('raise-request', REQUEST_KEY, RANGE));
         await saw(status);
       }
+      await until(async () => (await rejectedOnRecord(state, userDirectory)).length > 0);
       reply = undefined;
       await redeploy();
 
@@ -245,7 +252,6 @@ describe('Secrets', function () {
       await nodeRed.stop();
       const files = await filesUnder(userDirectory);
       assert(files.some((file) => file.endsWith('flows_cred.json')));
-      if (state === 'file') assert(files.some((file) => file.includes('/rejected/')));
       for (const file of files) assertNoSecret(file, await readFile(file, 'utf8'));
       if (state === 'database') {
         const { rows } = await plant.client.query<{ record: string }>('select record from tm_state');
