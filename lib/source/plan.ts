@@ -1,11 +1,8 @@
 /** What the fields of a query's rows mean: made once from the query and its columns, then followed row by row. */
 import { TmError } from '../errors';
 import { looksNumeric, valueKind, type ColumnInfo, type TimeColumn, type ValueKind } from './columns';
-import { SensorNames } from './sensors';
+import { SensorNames, suffixesOf } from './sensors';
 import type { ReadingsQuery } from './query';
-
-/** Between a sensor and the column of one of its several values. */
-const SEPARATOR = '.';
 
 export interface ReadingPlan {
   /** What rows are ordered by: batches are cut and reads taken up again along it. */
@@ -104,7 +101,7 @@ export function planOf(
   const timestamp = { field: field++, time: times.timestamp };
   const order = roles.order === roles.timestamp ? timestamp : { field: field++, time: times.order };
   const sensor = roles.sensor && { field: field++, padded: roles.sensor.padded === true };
-  const several = roles.values.length > 1;
+  const suffixes = sensor ? suffixesOf(roles.values.map(({ name }) => name)) : [''];
   const prefix = query.from === 'table' && query.shape === 'wide' ? query.prefix : '';
   const valueField = (column: ColumnInfo, name: string): ValueField => ({
     field: field++,
@@ -116,14 +113,13 @@ export function planOf(
     timestamp,
     order,
     sensor,
-    values: roles.values.map((column) => {
-      const suffix = several ? `${SEPARATOR}${column.name}` : '';
-      return valueField(column, sensor ? suffix : `${prefix}${column.name}`);
-    }),
+    values: roles.values.map((column, index) =>
+      valueField(column, sensor ? (suffixes[index] ?? '') : `${prefix}${column.name}`),
+    ),
     extras: roles.extras.map((column, index) =>
       valueField(column, query.extras?.[index]?.name ?? column.name),
     ),
-    names: new SensorNames(query),
+    names: new SensorNames(query, suffixes),
   };
 }
 

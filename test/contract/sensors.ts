@@ -1,6 +1,6 @@
 /** TRAPS 11 and 12: names of sensors, exactly, and lists of thousands of them. */
 import assert from 'node:assert/strict';
-import { longQuery, timeAt, valuesOf, type Harness } from './harness';
+import { DAY, longQuery, timeAt, valuesOf, windowOf, type Harness } from './harness';
 
 const HOSTILE = [
   '__proto__',
@@ -71,6 +71,24 @@ export function sensors(harness: Harness): void {
       code: 'TM_SETTING_INVALID',
       message: /"P1.A" and "P1.B"|"P1.B" and "P1.A"/,
     });
+  });
+
+  it('two sensors are never merged, not even where only one of them has readings in a window', async () => {
+    await harness.readings([
+      ['P1.A', at, '1'],
+      ['P1.B', '2026-01-02T00:00:00Z', '2'],
+    ]);
+    const query = longQuery({ rename: [['P1.A', 'P1.B']] });
+    const source = harness.open();
+    assert.deepEqual(valuesOf((await harness.posted(query, DAY, { source }))['P1.B']), [1]);
+    const next = windowOf('2026-01-02T00:00:00Z', '2026-01-03T00:00:00Z');
+    await assert.rejects(harness.posted(query, next, { source }), {
+      code: 'TM_SETTING_INVALID',
+      message: /"P1.A" and "P1.B" would both be posted as "P1.B"/,
+    });
+    // What is not read itself is not merged with anything.
+    const alone = { ...query, exclude: ['P1.A'] };
+    assert.deepEqual(valuesOf((await harness.posted(alone, next, { source }))['P1.B']), [2]);
   });
 
   it('trap 12: a list of 20,000 names', async () => {
