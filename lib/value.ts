@@ -3,6 +3,7 @@
  * a string, what JSON cannot carry becomes null and is counted. NULL never becomes 0.
  */
 import { TmError } from './errors';
+import { TEXT_MARK } from './source/columns';
 
 const ZERO = 48;
 const NINE = 57;
@@ -76,6 +77,11 @@ export function mixedJson(text: string): string {
   const json = plainNumber(text);
   if (json === undefined) return JSON.stringify(text);
   return /^-?\d+$/.test(json) ? exactNumberJson(json) : json;
+}
+
+/** Of a column that holds numbers and texts: a text is marked, whatever it reads as. */
+export function markedJson(text: string): string {
+  return text.startsWith(TEXT_MARK) ? JSON.stringify(text.slice(TEXT_MARK.length)) : mixedJson(text);
 }
 
 /** As JSON writes it: without a plus, without leading zeros, with a digit on each side of the point. */

@@ -3,7 +3,7 @@
  * nothing else of a setting or a message becomes part of a text but the user's own SQL.
  */
 import type { ColumnInfo, TimeColumn } from './columns';
-import type { Dialect } from './dialect';
+import type { Dialect, Storage } from './dialect';
 import { namedColumns, selectedColumns, type Roles } from './plan';
 import { likePattern, wantedNames } from './sensors';
 import type { ReadingsQuery } from './query';
@@ -58,7 +58,10 @@ export class Statements {
   /** The newest rows, the newest first. */
   newest({ query, roles, order }: PlannedQuery, edges: Edges, count: number): Sql {
     const inOrder = this.#inOrder(roles, order);
-    const conditions = [...this.#timely(roles.order), ...this.#filters(query, roles)];
+    const conditions = [
+      ...this.#timely(roles.order, storedAs(roles.order, order)),
+      ...this.#filters(query, roles),
+    ];
     const { before, from } = this.#source(query, edges);
     const newest = this.dialect.limited(
       this.#fields(roles),
@@ -68,13 +71,22 @@ export class Statements {
     return sql`${before}${newest}`;
   }
 
-  /** The least or greatest of the column that rows are ordered by, as text; NULL where there is none. */
-  extreme(which: 'min' | 'max', query: ReadingsQuery, column: ColumnInfo, edges: Edges): Sql {
+  /**
+   * The least or greatest of the column that rows are ordered by, as text; NULL where there is none.
+   * @param stored of a column that may hold several types: which of them
+   */
+  extreme(
+    which: 'min' | 'max',
+    query: ReadingsQuery,
+    column: ColumnInfo,
+    edges: Edges,
+    stored?: keyof Storage,
+  ): Sql {
     const expression = this.#column(column.name);
     const compared = isText(column) ? this.dialect.binary(expression) : expression;
     const extreme = this.dialect.text(sql`${raw(which)}(${compared})`, column, 'timestamp');
     const { before, from } = this.#source(query, edges);
-    return sql`${before}SELECT ${extreme} FROM ${from} WHERE ${join(this.#timely(column), ' AND ')}`;
+    return sql`${before}SELECT ${extreme} FROM ${from} WHERE ${join(this.#timely(column, stored), ' AND ')}`;
   }
 
   createIndex(table: string, column: string): string {
@@ -126,10 +138,15 @@ export class Statements {
     return sql`(${join([...names, ...patterns], ' OR ')})`;
   }
 
-  #timely(column: ColumnInfo): Sql[] {
+  #timely(column: ColumnInfo, stored?: keyof Storage): Sql[] {
     const expression = this.#column(column.name);
+    const { storage } = this.dialect;
     const finite = this.dialect.finite?.(expression, column);
-    return [sql`${expression} IS NOT NULL`, ...(finite ? [finite] : [])];
+    return [
+      sql`${expression} IS NOT NULL`,
+      ...(finite ? [finite] : []),
+      ...(stored && storage ? [storage[stored](expression)] : []),
+    ];
   }
 
   /** What a statement selects from, and what must stand before the statement. */
@@ -158,6 +175,12 @@ export class Statements {
       .map((part) => this.dialect.quote(part))
       .join('.');
   }
+}
+
+/** What of a column that may hold several types its times are, where the engine tells them apart. */
+export function storedAs({ kind }: ColumnInfo, order: TimeColumn): keyof Storage | undefined {
+  if (kind !== 'mixed') return undefined;
+  return order.kind === 'epoch' ? 'numbers' : 'times';
 }
 
 function isText({ kind }: ColumnInfo): boolean {
