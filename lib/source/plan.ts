@@ -1,5 +1,6 @@
 /** What the fields of a query's rows mean: made once from the query and its columns, then followed row by row. */
 import { TmError } from '../errors';
+import { AcceptedQuality } from '../quality';
 import { looksNumeric, valueKind, type ColumnInfo, type TimeColumn, type ValueKind } from './columns';
 import { SensorNames, suffixesOf } from './sensors';
 import type { ReadingsQuery } from './query';
@@ -13,6 +14,8 @@ export interface ReadingPlan {
   readonly sensor: { readonly field: number; readonly padded: boolean } | undefined;
   readonly values: readonly ValueField[];
   readonly extras: readonly ExtraField[];
+  /** Rows of other qualities are left out; undefined: there are none to look at. */
+  readonly quality: { readonly field: number; readonly accepted: AcceptedQuality } | undefined;
   readonly names: SensorNames;
 }
 
@@ -82,13 +85,14 @@ export function rolesOf(query: ReadingsQuery, columns: readonly ColumnInfo[]): R
 
 /** The fields of a row in the order in which they are selected. */
 export function selectedColumns(roles: Roles): ColumnInfo[] {
-  const { timestamp, order, sensor, values, extras } = roles;
+  const { timestamp, order, sensor, values, extras, quality } = roles;
   return [
     timestamp,
     ...(order === timestamp ? [] : [order]),
     ...(sensor ? [sensor] : []),
     ...values,
     ...extras,
+    ...(quality ? [quality] : []),
   ];
 }
 
@@ -119,6 +123,13 @@ export function planOf(
     extras: roles.extras.map((column, index) =>
       valueField(column, query.extras?.[index]?.name ?? column.name),
     ),
+    quality: roles.quality && {
+      field: field++,
+      accepted: new AcceptedQuality(query.quality?.accepted ?? [], {
+        kind: valueKind(roles.quality),
+        padded: roles.quality.padded === true,
+      }),
+    },
     names: new SensorNames(query, suffixes),
   };
 }

@@ -19,12 +19,15 @@ export function wantedNames(
   return { names: sensors.filter((name) => !WILDCARD.test(name)), patterns };
 }
 
-/** `K1*` as LIKE has it, with `!` as escape. */
+/**
+ * `K1*` as LIKE has it, with `!` as escape. `?` is at least one character there: databases may count several for
+ * what is one here.
+ */
 export function likePattern(pattern: string): string {
   return pattern
     .replace(/[%_![\]]/g, '!$&')
     .replaceAll('*', '%')
-    .replaceAll('?', '_');
+    .replaceAll('?', '_%');
 }
 
 /** Between a sensor and the column of one of its several values. */
@@ -137,7 +140,7 @@ class NameSet {
 
 function asPattern(wildcards: string): RegExp {
   const source = wildcards
-    .replace(/[\\^$.+()[\]{}|/-]/g, String.raw`\$&`)
+    .replace(/[\\^$.+()[\]{}|/]/g, String.raw`\$&`)
     .replace(/\*+/g, '.*')
     .replaceAll('?', '.');
   return new RegExp(`^${source}$`, 'su');

@@ -19,9 +19,17 @@ export const sqliteDialect: Dialect = {
   binary: (expression) => sql`${expression} COLLATE BINARY`,
   shortened: (expression, by) => sql`substr(${expression}, 1, length(${expression}) - ${raw(String(by))})`,
   among: (expression, column, names) =>
-    sql`${expression} IN (SELECT value FROM json_each(${bound({ as: 'names', value: names, column })}))`,
+    orUntold(
+      column,
+      expression,
+      sql`${expression} IN (SELECT value FROM json_each(${bound({ as: 'names', value: names, column })}))`,
+    ),
   like: (expression, column, pattern) =>
-    sql`${expression} LIKE ${bound({ as: 'text', value: pattern, column })} ESCAPE '!'`,
+    orUntold(
+      column,
+      expression,
+      sql`${expression} LIKE ${bound({ as: 'text', value: pattern, column })} ESCAPE '!'`,
+    ),
   // Numbers are less than every text, and texts less than bytes. No digit stands alone, for a column of numbers would
   // compare it as one.
   storage: {
@@ -33,6 +41,11 @@ export const sqliteDialect: Dialect = {
   },
   limited: (fields, rest, count) => sql`SELECT ${fields} ${rest} LIMIT ${raw(String(count))}`,
 };
+
+/** Of doubles SQLite reads and writes fewer digits than they have, and bytes it does not write as we do. */
+function orUntold({ kind }: ColumnInfo, expression: Sql, condition: Sql): Sql {
+  return kind === 'mixed' ? sql`(${condition} OR typeof(${expression}) IN ('real', 'blob'))` : condition;
+}
 
 /** By the rules of type affinity (SQLite documentation, "Datatypes In SQLite", 3.1). */
 export function sqliteColumn({ name, type }: SqliteColumn): ColumnInfo {
@@ -62,7 +75,8 @@ function valueOf({ as, value }: Bound): SqliteValue {
   return /^-?\d+$/.test(value) ? BigInt(value) : Number(value);
 }
 
-const NUMBER = /^-?(0|[1-9]\d{0,17})(\.\d{1,18})?$/;
+/** As JSON has them. */
+const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?$/i;
 
 /** Names that are numbers stand there as such too: SQLite does not take one for the other everywhere. */
 function listJson(names: readonly string[]): string {

@@ -4,6 +4,7 @@
  */
 import type { ColumnInfo, TimeColumn } from './columns';
 import type { Dialect, Storage } from './dialect';
+import { NO_QUALITY } from '../quality';
 import { namedColumns, selectedColumns, type Roles } from './plan';
 import { likePattern, wantedNames } from './sensors';
 import type { ReadingsQuery } from './query';
@@ -13,6 +14,9 @@ import { tableParts } from './table-name';
 
 /** More patterns than these are cheaper to compare once a sensor than once a row. */
 const MOST_PATTERNS = 20;
+
+/** As many as a list of numbers holds in every engine. */
+const MOST_QUALITIES = 500;
 
 /** Of an identifier, in every engine. */
 const LONGEST_NAME = 60;
@@ -96,13 +100,10 @@ export class Statements {
 
   #fields(roles: Roles): Sql {
     const { dialect } = this;
-    const fields = selectedColumns(roles).map((column) => {
-      const role =
-        column === roles.sensor
-          ? 'sensor'
-          : column === roles.timestamp || column === roles.order
-            ? 'timestamp'
-            : 'value';
+    const times = roles.order === roles.timestamp ? 1 : 2;
+    // By its place: a column may go along under another name too.
+    const fields = selectedColumns(roles).map((column, index) => {
+      const role = index < times ? 'timestamp' : index === times && roles.sensor ? 'sensor' : 'value';
       return dialect.text(this.#column(column.name), column, role);
     });
     return join(fields, ', ');
@@ -119,11 +120,21 @@ export class Statements {
   #filters(query: ReadingsQuery, { sensor, quality }: Roles): Sql[] {
     const filters: Sql[] = [];
     if (quality && query.quality) {
-      filters.push(this.dialect.among(this.#column(quality.name), quality, query.quality.accepted));
+      filters.push(this.#accepted(quality, query.quality.accepted));
     }
     const wanted = sensor && this.#wanted(query, sensor);
     if (wanted) filters.push(wanted);
     return filters;
+  }
+
+  /** Spares the database rows of other qualities; which those are is decided where they are read. */
+  #accepted(quality: ColumnInfo, accepted: readonly string[]): Sql {
+    const column = this.#column(quality.name);
+    const among =
+      accepted.length > MOST_QUALITIES || quality.kind === 'boolean'
+        ? sql`${column} IS NOT NULL`
+        : this.dialect.among(column, quality, accepted);
+    return accepted.includes(NO_QUALITY) ? sql`(${among} OR ${column} IS NULL)` : among;
   }
 
   /** Spares the database rows of sensors that are not wanted; which ones those are is decided where they are read. */

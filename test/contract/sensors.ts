@@ -1,5 +1,6 @@
 /** TRAPS 11 and 12: names of sensors, exactly, and lists of thousands of them. */
 import assert from 'node:assert/strict';
+import { SensorNames } from '../../lib/source/sensors';
 import { DAY, longQuery, timeAt, valuesOf, windowOf, type Harness } from './harness';
 
 const HOSTILE = [
@@ -56,6 +57,53 @@ export function sensors(harness: Harness): void {
     assert.deepEqual(await names({ sensors: ['K101'] }), ['K101']);
     assert.deepEqual(await names({ exclude: ['K101'] }), ['k101']);
     assert.deepEqual(await names({ sensors: ['K101 ', 'K1*'] }), ['K101']);
+  });
+
+  it('traps 11 and 12: lists and wildcards leave out in the database nothing that is wanted', async () => {
+    const all = [
+      ...HOSTILE,
+      'K-1',
+      'K-2 ',
+      'k-1',
+      'K_1',
+      'K%1',
+      'a[b]^c',
+      '温度',
+      '😀1',
+      'ß',
+      'ss',
+      'Å1',
+      'x!y',
+    ];
+    await harness.readings(all.map((name) => [name, at, '1']));
+    const source = harness.open();
+    for (const list of [
+      ['K-*'],
+      ['K-?'],
+      ['K-2?', 'K-1?'],
+      ['?-1'],
+      ['K_*', '*%1'],
+      ['*[*', '*^c'],
+      ['温?', '?1'],
+      ['😀*'],
+      ['??1', '*\\*', 'x!*'],
+      ['s*', 'ß'],
+      ['*'],
+      ["*'*", '*"*', '__*', '$*'],
+      ['k-1', 'K-2 ', 'SS'],
+    ]) {
+      const wanted = new SensorNames({ sensors: list });
+      const expected = all.filter((name) => wanted.posted(name) !== undefined).toSorted();
+      const posted = await harness.posted(longQuery({ sensors: list }), DAY, { source });
+      assert.deepEqual(Object.keys(posted).sort(), expected, list.join(' '));
+      if (!list.includes('SS')) assert(expected.length > 0, list.join(' '));
+      const others = await harness.posted(longQuery({ exclude: list }), DAY, { source });
+      assert.deepEqual(
+        Object.keys(others).sort(),
+        all.filter((name) => !expected.includes(name)).toSorted(),
+        list.join(' '),
+      );
+    }
   });
 
   it('are included, left out, and renamed', async () => {
