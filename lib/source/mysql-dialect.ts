@@ -3,7 +3,6 @@ import { TmError } from '../errors';
 import { isNumeric, type ColumnInfo } from './columns';
 import type { Dialect, Role } from './dialect';
 import { listedDecimals, listedFloats } from './listed-numbers';
-import { FLOAT32 } from './mysql-columns';
 import { bound, raw, sql, textOf, type Bound, type Sql } from './sql-text';
 
 /** Of a list of names as literals: a statement must be smaller than what a server takes (`max_allowed_packet`). */
@@ -57,9 +56,9 @@ function listedNumbers(column: ColumnInfo, names: readonly string[]): readonly s
 /** The server writes texts of all types itself; some of them less than exactly. */
 function selected(expression: Sql, column: ColumnInfo, role: Role): Sql {
   switch (column.type) {
-    // Six digits are not all that it holds; as a double it is whole, and under this name told apart from one.
+    // Six digits are not all that it holds; as a double it is whole.
     case 'float':
-      return sql`${expression} + 0e0 AS ${raw(FLOAT32)}`;
+      return sql`${expression} + 0e0`;
     // Bytes.
     case 'bit':
       return sql`${expression} + 0`;

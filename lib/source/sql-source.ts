@@ -4,7 +4,7 @@ import { TmError } from '../errors';
 import { withSignals } from '../signals';
 import { Turns } from '../turns';
 import type { EpochSeconds, Window } from '../window';
-import { CellRows } from './cells';
+import { CellRows, RowsInHand } from './cells';
 import { isNumeric, type ColumnInfo, type TimeColumn } from './columns';
 import type { Storage } from './dialect';
 import type { Engine } from './engine';
@@ -121,9 +121,15 @@ export class SqlSource implements Source {
       const into = sink(plan);
       if (empty) return;
       const edges = this.#edges({ start: 0, end: Math.ceil(await this.clock()) }, order, roles);
-      const rows = await this.#engine.rows(this.#statements.newest(planned, edges, count), signal);
-      const cells = new CellRows(into, rows[0]?.length ?? 0);
-      for (const row of rows.reverse()) cells.row(row);
+      const columns = selectedColumns(roles);
+      const rows = new RowsInHand();
+      await this.#engine.stream(this.#statements.newest(planned, edges, count), {
+        columns,
+        sink: rows,
+        drain: () => undefined,
+        signal,
+      });
+      rows.lastFirst(new CellRows(into, columns.length));
     });
   }
 
