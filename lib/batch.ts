@@ -119,7 +119,10 @@ export class BatchBuilder implements RowSink {
   }
 
   row(bytes: Buffer, starts: Int32Array, ends: Int32Array): void {
-    const { order, timestamp, sensor, values } = this.#plan;
+    const { order, timestamp, sensor, values, quality } = this.#plan;
+    if (quality && !quality.accepted.accepts(bytes, starts[quality.field] ?? -1, ends[quality.field] ?? -1)) {
+      return;
+    }
     const start = starts[order.field] ?? -1;
     const end = ends[order.field] ?? -1;
     if (!sameBytes(this.#runRaw, bytes, start, end)) this.#nextRun(bytes, start, end);

@@ -5,6 +5,7 @@
  */
 import { adoAddress, isAdoString } from './ado-string';
 import { TmError } from './errors';
+import { sslModeOf, type SslMode } from './ssl-mode';
 
 export type Engine = 'postgresql' | 'mssql' | 'mysql' | 'sqlite';
 
@@ -20,8 +21,10 @@ export interface DatabaseAddress {
   readonly database: string;
   readonly user: string;
   readonly password: string;
-  /** Query parameters of the URL, such as `sslmode`. */
+  /** Query parameters of the URL, such as `driver`. */
   readonly options: Readonly<Record<string, string>>;
+  /** Of PostgreSQL and MySQL, where the URL says it. */
+  readonly sslMode?: SslMode;
 }
 
 const SCHEMES: Readonly<Record<string, { engine: Engine; port: number }>> = {
@@ -68,6 +71,7 @@ export function parseDatabaseUrl(url: string, setting = 'databaseUrl'): Database
   if (known.engine === 'mssql' && odbc !== undefined) return { engine: 'mssql', ...adoAddress(odbc, refuse) };
   const database = decode(parsed.pathname.slice(1));
   if (database === '') throw refuse('names no database');
+  const sslMode = known.engine === 'mssql' ? undefined : sslModeOf(known.engine, options, refuse);
   const [host = '', instance] = decode(parsed.hostname)
     .replace(/^\[|\]$/g, '')
     .split('\\');
@@ -80,6 +84,7 @@ export function parseDatabaseUrl(url: string, setting = 'databaseUrl'): Database
     user: decode(parsed.username),
     password: decode(parsed.password),
     options,
+    ...(sslMode === undefined ? {} : { sslMode }),
   };
 }
 

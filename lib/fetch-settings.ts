@@ -4,6 +4,7 @@ import { lines, names, pairs } from './lists';
 import { invalid, SettingsReader, type RawSettings } from './settings';
 import { parameterNames } from './source/sql-parameters';
 import type { ReadingsQuery } from './source/query';
+import { SensorNames, suffixesOf } from './source/sensors';
 import { quote } from './window';
 
 export interface FetchSettings {
@@ -24,6 +25,17 @@ export function fetchSettings(raw: RawSettings): FetchSettings {
 }
 
 function readingsQuery(read: SettingsReader): ReadingsQuery {
+  const query = queryOf(read);
+  const columns = query.from === 'table' && query.shape === 'wide' ? query.valueColumns : [];
+  const values = query.from === 'table' && query.shape !== 'wide' ? [query.valueColumn].flat() : [];
+  const names = new SensorNames(query, suffixesOf(values));
+  // What is named can be looked at now; what else there is shows when it is read.
+  names.check(query.sensors ?? []);
+  if ('prefix' in query) names.check(columns.map((column) => `${query.prefix}${column}`));
+  return query;
+}
+
+function queryOf(read: SettingsReader): ReadingsQuery {
   if (read.choice('from', ['table', 'sql']) === 'sql')
     return { from: 'sql', sql: ownSql(read), ...shared(read) };
   const table = {

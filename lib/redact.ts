@@ -3,30 +3,53 @@
  * it in its own way.
  */
 
-/** `secret` in each form in which it may be quoted is replaced. */
-export function redact(text: string, secret: string): string {
+/** `secret` in each form in which it may be quoted is replaced by `by`. */
+export function redact(text: string, secret: string, by = '…'): string {
   if (secret === '') return text;
-  return formsOf(secret).reduce((clean, form) => clean.replaceAll(form, '…'), text);
+  const forms = [...new Set([secret, decoded(secret)].flatMap(formsOf))].filter((form) => form !== '');
+  // The longer ones first: one may hold another. Not as a pattern: `$&` would put the secret back.
+  return forms
+    .sort((a, b) => b.length - a.length)
+    .reduce((clean, form) => clean.replaceAll(form, () => by), text);
 }
 
-/** The longer ones first: one may hold another. */
+/** A part of a URL as it is sent. */
+export function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 function formsOf(secret: string): string[] {
   const json = JSON.stringify(secret).slice(1, -1);
-  const inUrl = encodeURIComponent(secret);
+  // Half of a character cannot be written in a URL.
+  const wellFormed = Buffer.from(secret).toString();
+  const inUrl = encodeURIComponent(wellFormed);
   const base64 = Buffer.from(secret).toString('base64').replace(/=+$/, '');
-  const forms = [
+  const withPlus = inUrl.replaceAll('%20', '+');
+  return [
     secret,
     json,
     // JSON that was quoted in JSON.
     JSON.stringify(json).slice(1, -1),
     inUrl,
     inUrl.replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase()),
-    encodeURI(secret),
+    withPlus,
+    encodeURI(wellFormed),
+    userInfo(secret),
     html(secret),
     base64,
     base64.replaceAll('+', '-').replaceAll('/', '_'),
   ];
-  return [...new Set(forms)].sort((a, b) => b.length - a.length);
+}
+
+/** As a URL that was taken apart and put together again has it. */
+function userInfo(secret: string): string {
+  const url = new URL('http://host/');
+  url.password = secret;
+  return url.password;
 }
 
 function html(text: string): string {

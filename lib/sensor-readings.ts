@@ -1,6 +1,6 @@
 /** The readings of one sensor in a batch that is being built: bytes of JSON, each reading ending in a comma. */
 import type { ValueKind } from './source/columns';
-import { exactNumberJson, isPlainText, mixedJson, numberJson, writeNumber } from './value';
+import { exactNumberJson, isPlainText, markedJson, mixedJson, numberJson, writeNumber } from './value';
 
 const COMMA = 44;
 const QUOTE = 34;
@@ -89,6 +89,11 @@ export class SensorReadings {
         return (
           (end - start <= 15 && this.#number(source, start, end)) ||
           this.#json(mixedJson(source.toString('utf8', start, end)))
+        );
+      case 'marked':
+        return (
+          (end - start <= 15 && this.#number(source, start, end)) ||
+          this.#json(markedJson(source.toString('utf8', start, end)))
         );
       case 'boolean':
         // t, true, 1, or f, false, 0

@@ -14,6 +14,9 @@ export type TimestampFormat = (typeof TIMESTAMP_FORMATS)[number];
 const NATIVE =
   /^(\d{4}-(?!00)\d{2}-(?!00)\d{2})(?:[ T](\d{2}:\d{2})(?::(\d{2}(?:\.\d+)?))?)?(?:\s?(Z|[+-]\d{2}(?::?\d{2})?))?$/;
 
+/** How a text begins among numbers, in a column that may hold either. */
+const DATE = /^\d{4}-\d{2}-/;
+
 /** Years of four digits. */
 const FIRST_SECOND = Date.parse('0000-01-01T00:00:00Z') / 1000;
 const LAST_SECOND = Date.parse('9999-12-31T23:59:59Z') / 1000;
@@ -62,7 +65,7 @@ export class TimestampWriter {
       time,
       seconds,
       offset = this.kind === 'instant' ? 'Z' : undefined,
-    } = this.kind === 'epoch' ? this.#epoch(native) : calendar(native);
+    } = this.kind === 'epoch' && !DATE.test(native) ? this.#epoch(native) : calendar(native);
     switch (this.format) {
       case 'iso':
         return `${this.#toUtcMinute(date, time, offset)}:${seconds}Z`;

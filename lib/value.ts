@@ -2,7 +2,9 @@
  * Values from a database's text to JSON, exactly: numbers keep their digits, what a double cannot hold becomes
  * a string, what JSON cannot carry becomes null and is counted. NULL never becomes 0.
  */
+import { decimalOf, sameNumberText } from './decimal';
 import { TmError } from './errors';
+import { TEXT_MARK } from './source/columns';
 
 const ZERO = 48;
 const NINE = 57;
@@ -78,6 +80,11 @@ export function mixedJson(text: string): string {
   return /^-?\d+$/.test(json) ? exactNumberJson(json) : json;
 }
 
+/** Of a column that holds numbers and texts: a text is marked, whatever it reads as. */
+export function markedJson(text: string): string {
+  return text.startsWith(TEXT_MARK) ? JSON.stringify(text.slice(TEXT_MARK.length)) : mixedJson(text);
+}
+
 /** As JSON writes it: without a plus, without leading zeros, with a digit on each side of the point. */
 function plainNumber(text: string): string | undefined {
   const match = NUMBER.exec(text);
@@ -93,19 +100,10 @@ function fitsDouble(text: string): boolean {
   const number = Number(text);
   if (!Number.isFinite(number)) return false;
   if (Number.isInteger(number) && Math.abs(number) > Number.MAX_SAFE_INTEGER) return false;
-  const [digits, exponent] = significant(text);
-  if (digits.length <= 15) return true;
-  const [printed, printedExponent] = significant(String(number));
-  return digits === printed && exponent === printedExponent;
-}
-
-/** Significant digits without leading and trailing zeros, and the power of ten of the last of them. */
-function significant(text: string): [digits: string, exponent: number] {
-  const [mantissa = '', power = '0'] = text.toLowerCase().replace(/^[+-]/, '').split('e');
-  const [whole = '', fraction = ''] = mantissa.split('.');
-  const all = `${whole}${fraction}`.replace(/^0+/, '');
-  const digits = all.replace(/0+$/, '');
-  return [digits, digits === '' ? 0 : Number(power) - fraction.length + (all.length - digits.length)];
+  const exact = decimalOf(text);
+  const printed = decimalOf(String(number));
+  if (!exact || !printed) return false;
+  return exact.digits.length <= 15 || sameNumberText(exact) === sameNumberText(printed);
 }
 
 /** Whether the bytes can stand between quotes in JSON as they are. */

@@ -54,14 +54,6 @@ export function parseBrokerUrl(text: string, name = 'brokerUrl'): BrokerAddress 
 /** What a broker or its library says, without what is secret in the URL. */
 export function withoutSecrets(text: string, { url }: BrokerAddress): string {
   const { username, password } = new URL(url);
-  const secrets = [url, password, decode(password), ...(password === '' ? [username] : [])];
+  const secrets = [url, password, ...(password === '' ? [username] : [])];
   return secrets.reduce((clean, secret) => redact(clean, secret), text);
-}
-
-function decode(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
 }

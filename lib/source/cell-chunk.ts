@@ -66,5 +66,7 @@ export function readChunk({ bytes, lengths }: CellChunk, columns: number, sink: 
 /** Bytes as PostgreSQL writes them. */
 function cellText(cell: NonNullable<Cell>): string {
   if (typeof cell === 'string') return cell;
+  // A double of so many digits is told from an integer by its exponent.
+  if (typeof cell === 'number' && Math.abs(cell) > Number.MAX_SAFE_INTEGER) return cell.toExponential();
   return Buffer.isBuffer(cell) ? `\\x${cell.toString('hex')}` : String(cell);
 }

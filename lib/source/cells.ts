@@ -47,3 +47,20 @@ export class CellRows {
     this.#bytes = larger;
   }
 }
+
+/** A few rows, kept to be handed on in another order. */
+export class RowsInHand implements RowSink {
+  readonly #rows: (readonly Cell[])[] = [];
+
+  row(bytes: Buffer, starts: Int32Array, ends: Int32Array): void {
+    this.#rows.push(
+      Array.from(starts, (start, field) =>
+        start < 0 ? null : Buffer.from(bytes.subarray(start, ends[field])),
+      ),
+    );
+  }
+
+  lastFirst(into: CellRows): void {
+    for (const row of this.#rows.toReversed()) into.row(row);
+  }
+}

@@ -1,10 +1,16 @@
 /** What a database's columns are to the connector, whatever their engine calls them. */
 
-/** How the values of a column are written as JSON. `mixed`: a number where it reads as one, else text. */
-export type ValueKind = 'number' | 'integer' | 'decimal' | 'boolean' | 'text' | 'mixed';
+/**
+ * How the values of a column are written as JSON. `mixed`: a number where it reads as one, else text; `marked`: text
+ * where {@link TEXT_MARK} stands before it, else a number.
+ */
+export type ValueKind = 'number' | 'integer' | 'decimal' | 'boolean' | 'text' | 'mixed' | 'marked';
+
+/** What an engine puts before the texts of a column that holds numbers too. */
+export const TEXT_MARK = '"';
 
 /** A number that a double holds; an integer or exact decimal that it may not hold; text of any sort. */
-export type ColumnKind = ValueKind | 'instant' | 'naive';
+export type ColumnKind = Exclude<ValueKind, 'marked'> | 'instant' | 'naive';
 
 export interface ColumnInfo {
   readonly name: string;
@@ -13,6 +19,8 @@ export interface ColumnInfo {
   readonly kind: ColumnKind;
   /** Of a column that may hold anything: it was declared for numbers. */
   readonly numeric?: boolean;
+  /** Of a column that may hold anything: as a value its texts are marked. */
+  readonly marked?: boolean;
   /** Text of a fixed width, filled up with blanks that mean nothing. */
   readonly padded?: boolean;
 }
@@ -48,6 +56,7 @@ export function looksNumeric(column: ColumnInfo): boolean {
 }
 
 /** How a column is posted as a value. Times among the values keep the database's text. */
-export function valueKind({ kind }: ColumnInfo): ValueKind {
+export function valueKind({ kind, marked }: ColumnInfo): ValueKind {
+  if (marked) return 'marked';
   return kind === 'instant' || kind === 'naive' ? 'text' : kind;
 }

@@ -6,6 +6,15 @@ import type { Sql } from './sql-text';
 /** What a column is selected as: each is text that is the same whatever the session or machine. */
 export type Role = 'timestamp' | 'sensor' | 'value';
 
+/** Conditions for what of a column is of which type, that an index on it serves. */
+export interface Storage {
+  numbers(expression: Sql): Sql;
+  /** Texts that begin as a date. */
+  times(expression: Sql): Sql;
+  /** Texts that may be numbers since 1970. */
+  digits(expression: Sql): Sql;
+}
+
 export interface Dialect {
   /** How the user's own SQL is taken apart; `standard` where it is not said. */
   readonly lexis?: SqlLexis;
@@ -30,6 +39,8 @@ export interface Dialect {
   like(expression: Sql, column: ColumnInfo, pattern: string): Sql;
   /** A condition that only times of a calendar fulfil, where the engine has others (`-infinity`). */
   finite?(expression: Sql, column: ColumnInfo): Sql;
+  /** Of an engine where a column may hold numbers and texts at once. */
+  readonly storage?: Storage;
   /** `SELECT TOP (n) …` or `… LIMIT n`. */
   limited(select: Sql, rest: Sql, count: number): Sql;
   /** The user's own SQL as something to select from, called `readings`. */

@@ -5,6 +5,8 @@ export function float32Text(text: string): string {
   // With so few digits there is nothing to shorten.
   if (text.length <= 7) return text;
   const wide = Number(text);
+  // Nothing that a float32 was widened to: a column may have been altered meanwhile.
+  if (Math.fround(wide) !== wide) return text;
   for (let digits = 6; digits < 9; digits++) {
     const shorter = Number(wide.toPrecision(digits));
     if (Math.fround(shorter) === wide) return String(shorter);

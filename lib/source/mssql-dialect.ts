@@ -1,6 +1,8 @@
 /** SQL Server's own SQL, of 2012 and later. */
+import { decimalOf } from '../decimal';
 import type { ColumnInfo } from './columns';
 import type { Dialect } from './dialect';
+import { listedDecimals, listedIntegers } from './listed-numbers';
 import { ownSqlParts } from './mssql-own-sql';
 import { BINARY_COLLATION, isAscii, isCodePage, LONGEST_LISTED } from './mssql-parameters';
 import { baseType, exactText } from './mssql-types';
@@ -10,8 +12,10 @@ import { bound, join, raw, sql, type Sql } from './sql-text';
 const MOST_PARAMETERS = 1000;
 const BINARY = raw(` COLLATE ${BINARY_COLLATION}`);
 
-const INTEGER = /^-?\d{1,18}$/;
-const DECIMAL = /^-?\d{1,18}(\.\d{1,18})?$/;
+/** Of what names are converted to, decimal(38, 18). */
+const MOST_DIGITS = { whole: 20, fraction: 18 };
+/** Which rows are wanted is decided where they are read. */
+const ANY = raw('1 = 1');
 const GUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 
 export const mssqlDialect: Dialect = {
@@ -32,14 +36,23 @@ SELECT CONVERT(nvarchar(40), DATEDIFF(day, '19700101', @now) * CONVERT(decimal(2
       case 'smallint':
       case 'int':
       case 'bigint':
-        return numbersAmong(expression, column, names, INTEGER);
+        return oneOf(expression, column, listedIntegers(names), 'number');
       case 'decimal':
       case 'numeric':
       case 'money':
       case 'smallmoney':
+        return numbersAmong(expression, column, listedDecimals(names, MOST_DIGITS));
       case 'real':
       case 'float':
-        return numbersAmong(expression, column, names, DECIMAL);
+        return numbersAmong(
+          expression,
+          column,
+          names.filter((name) => decimalOf(name)),
+        );
+      // Their texts are not those that the driver gives.
+      case 'bit':
+      case 'sql_variant':
+        return ANY;
       case 'uniqueidentifier':
         return oneOf(
           expression,
@@ -55,9 +68,17 @@ SELECT CONVERT(nvarchar(40), DATEDIFF(day, '19700101', @now) * CONVERT(decimal(2
         return oneOf(comparable(expression, column), undefined, names);
     }
   },
-  // Behind char there are blanks, which LIKE does not leave out.
-  like: (expression, column, pattern) =>
-    sql`RTRIM(${comparable(expression, column)}) LIKE ${bound({ as: 'text', value: pattern })} ESCAPE '!'`,
+  /**
+   * By code units: a collation may take letters together, and then `A%` is not how Aarhus begins. Behind char there
+   * are blanks that mean nothing; behind varchar they are of the name.
+   */
+  like(expression, column, pattern) {
+    const base = baseType(column);
+    if (base === 'bit' || base === 'sql_variant' || base === 'real' || base === 'float') return ANY;
+    const text = comparable(expression, column);
+    const compared = column.padded ? sql`RTRIM(${text})` : text;
+    return sql`${compared}${BINARY} LIKE ${bound({ as: 'text', value: pattern })} ESCAPE '!'`;
+  },
   limited: (fields, rest, count) => sql`SELECT TOP (${raw(String(count))}) ${fields} ${rest}`,
   ownSql: ownSqlParts,
 };
@@ -68,12 +89,12 @@ function comparable(expression: Sql, column: ColumnInfo): Sql {
   return /^n?(var)?char/.test(column.type) ? text : sql`CONVERT(nvarchar(4000), ${text})`;
 }
 
-function numbersAmong(expression: Sql, column: ColumnInfo, names: readonly string[], fits: RegExp): Sql {
-  const numbers = names.filter((name) => fits.test(name));
+/** @param numbers undefined where it cannot be told here which rows are of none of the names */
+function numbersAmong(expression: Sql, column: ColumnInfo, numbers: readonly string[] | undefined): Sql {
   // As texts they could be told apart no more; what is not wanted is left out where rows are read.
-  const isFloat = column.type === 'float' || column.type === 'real';
-  if (isFloat && numbers.length > MOST_PARAMETERS) return raw('1 = 1');
-  return oneOf(expression, column, numbers, 'number');
+  return numbers === undefined || numbers.length > MOST_PARAMETERS
+    ? ANY
+    : oneOf(expression, column, numbers, 'number');
 }
 
 function oneOf(
@@ -102,7 +123,7 @@ function oneOf(
  * reading the window once for each name: it takes such a table to have one row.
  */
 function oneOfMany(text: Sql, names: readonly string[]): Sql {
-  if (names.some(({ length }) => length > LONGEST_LISTED)) return raw('1 = 1');
+  if (names.some(({ length }) => length > LONGEST_LISTED)) return ANY;
   const list = bound({ as: 'names', value: names });
   return sql`CASE WHEN EXISTS (SELECT 1 FROM ${list} AS listed WHERE listed.name = ${text}${BINARY}) THEN 1 ELSE 0 END = 1`;
 }

@@ -2,10 +2,6 @@
 import type { FieldPacket } from 'mysql2';
 import type { ColumnInfo, ColumnKind } from './columns';
 
-/** What a float is called where it was selected as a double. */
-export const FLOAT32 = '`float32`';
-const FLOAT32_NAME = FLOAT32.slice(1, -1);
-
 interface MysqlType {
   readonly name: string;
   readonly kind: ColumnKind;
@@ -54,7 +50,7 @@ export function mysqlColumn(field: FieldPacket): ColumnInfo {
   return { name, type: bytes ? 'binary' : 'text', kind: 'text' };
 }
 
-/** Whether the column is a float in the form of a double. */
-export function isFloat32({ name }: { readonly name: string }): boolean {
-  return name === FLOAT32_NAME;
+/** Whether it is a float with all of its digits, which is selected as a double. */
+export function isFloat32({ type }: ColumnInfo): boolean {
+  return type === 'float';
 }

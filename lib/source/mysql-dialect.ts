@@ -1,14 +1,16 @@
 /** SQL of MySQL and MariaDB. */
 import { TmError } from '../errors';
-import type { ColumnInfo } from './columns';
+import { isNumeric, type ColumnInfo } from './columns';
 import type { Dialect, Role } from './dialect';
-import { FLOAT32 } from './mysql-columns';
+import { listedDecimals, listedFloats } from './listed-numbers';
 import { bound, raw, sql, textOf, type Bound, type Sql } from './sql-text';
 
 /** Of a list of names as literals: a statement must be smaller than what a server takes (`max_allowed_packet`). */
 const MOST_LIST_BYTES = 1_500_000;
 
-const NUMBER = /^-?\d{1,20}(\.\d{1,30})?$/;
+/** Of a decimal. */
+const MOST_DIGITS = { whole: 35, fraction: 30 };
+
 const LOCAL_TIME = /^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d{1,6})?$/;
 const EARLIEST = raw("TIMESTAMP'1000-01-01 00:00:00'");
 
@@ -29,23 +31,34 @@ export const mysqlDialect: Dialect = {
       const list = bound({ as: 'names', value: names, column });
       return sql`${asText(expression, column)} IN (${list})`;
     }
-    const numbers = names.filter((name) => NUMBER.test(name));
+    const numbers = listedNumbers(column, names);
+    if (!numbers) return raw('TRUE');
     return numbers.length === 0 ? raw('FALSE') : sql`${expression} IN (${raw(numbers.join(', '))})`;
   },
+  // By code points: a collation may take letters together.
   like: (expression, column, pattern) =>
-    sql`CONVERT(${asText(expression, column)} USING utf8mb4) LIKE ${bound({ as: 'text', value: pattern, column })} ESCAPE '!'`,
+    // Their texts are not those that are posted.
+    column.type === 'float' || column.type === 'bit'
+      ? raw('TRUE')
+      : sql`CONVERT(${asText(expression, column)} USING utf8mb4) COLLATE utf8mb4_bin LIKE ${bound({ as: 'text', value: pattern, column })} ESCAPE '!'`,
   // Zero dates, of rows whose time was not understood when they were stored, are of no calendar.
   finite: (expression, { kind }) =>
     kind === 'instant' || kind === 'naive' ? sql`${expression} >= ${EARLIEST}` : sql`TRUE`,
   limited: (fields, rest, count) => sql`SELECT ${fields} ${rest} LIMIT ${raw(String(count))}`,
 };
 
+/** Undefined where the server cannot tell which rows are of none of the names. */
+function listedNumbers(column: ColumnInfo, names: readonly string[]): readonly string[] | undefined {
+  if (!isNumeric(column)) return undefined;
+  return column.kind === 'number' ? listedFloats(names) : listedDecimals(names, MOST_DIGITS);
+}
+
 /** The server writes texts of all types itself; some of them less than exactly. */
 function selected(expression: Sql, column: ColumnInfo, role: Role): Sql {
   switch (column.type) {
-    // Six digits are not all that it holds; as a double it is whole, and under this name told apart from one.
+    // Six digits are not all that it holds; as a double it is whole.
     case 'float':
-      return sql`${expression} + 0e0 AS ${raw(FLOAT32)}`;
+      return sql`${expression} + 0e0`;
     // Bytes.
     case 'bit':
       return sql`${expression} + 0`;

@@ -9,7 +9,6 @@ import type { ColumnInfo } from './columns';
 import { loadDriver } from './driver';
 import { checkColumns, type Cells, type Engine, type StreamOptions } from './engine';
 import type { EngineSettings } from './engine-settings';
-import { float32Text } from './float32';
 import { mysqlTable, mysqlTables, type Catalog } from './mysql-catalog';
 import { isFloat32, mysqlColumn } from './mysql-columns';
 import { literalText, mysqlDialect } from './mysql-dialect';
@@ -58,7 +57,8 @@ export class MysqlEngine implements Engine {
           columns: (fields) => {
             const given = fields.map(mysqlColumn);
             checkColumns(columns.map(asSelected(given)), given);
-            const floats = given.flatMap((column, index) => (isFloat32(column) ? [index] : []));
+            // By what was described: the result has them as doubles.
+            const floats = columns.flatMap((column, index) => (isFloat32(column) ? [index] : []));
             return floats.length === 0 ? sink : float32Rows(sink, given.length, floats);
           },
           drain: () => {
@@ -197,23 +197,13 @@ function command(connection: Connection, statement: string): Promise<void> {
 /** Every cell as the text that the server sent; the driver would make dates and numbers of them. */
 function queryTexts(connection: Connection, statement: Sql): Promise<Cells[]> {
   return new Promise((resolve, reject) => {
-    connection.query(
-      { sql: literalText(statement), rowsAsArray: true, typeCast: false },
-      (error, rows, fields) => {
-        if (error) {
-          reject(error);
-          return;
-        }
-        const texts = (rows as unknown as readonly (readonly (Buffer | null)[])[]).map((row) =>
-          row.map((cell, index) => {
-            const text = cell === null ? null : cell.toString();
-            const field = fields[index];
-            return text !== null && field && isFloat32(field) ? float32Text(text) : text;
-          }),
-        );
-        resolve(texts);
-      },
-    );
+    connection.query({ sql: literalText(statement), rowsAsArray: true, typeCast: false }, (error, rows) => {
+      if (error) reject(error);
+      else {
+        const cells = rows as unknown as readonly (readonly (Buffer | null)[])[];
+        resolve(cells.map((row) => row.map((cell) => (cell === null ? null : cell.toString()))));
+      }
+    });
   });
 }
 

@@ -1,11 +1,9 @@
 /** What the fields of a query's rows mean: made once from the query and its columns, then followed row by row. */
 import { TmError } from '../errors';
+import { AcceptedQuality } from '../quality';
 import { looksNumeric, valueKind, type ColumnInfo, type TimeColumn, type ValueKind } from './columns';
-import { SensorNames } from './sensors';
+import { SensorNames, suffixesOf } from './sensors';
 import type { ReadingsQuery } from './query';
-
-/** Between a sensor and the column of one of its several values. */
-const SEPARATOR = '.';
 
 export interface ReadingPlan {
   /** What rows are ordered by: batches are cut and reads taken up again along it. */
@@ -16,6 +14,8 @@ export interface ReadingPlan {
   readonly sensor: { readonly field: number; readonly padded: boolean } | undefined;
   readonly values: readonly ValueField[];
   readonly extras: readonly ExtraField[];
+  /** Rows of other qualities are left out; undefined: there are none to look at. */
+  readonly quality: { readonly field: number; readonly accepted: AcceptedQuality } | undefined;
   readonly names: SensorNames;
 }
 
@@ -85,13 +85,14 @@ export function rolesOf(query: ReadingsQuery, columns: readonly ColumnInfo[]): R
 
 /** The fields of a row in the order in which they are selected. */
 export function selectedColumns(roles: Roles): ColumnInfo[] {
-  const { timestamp, order, sensor, values, extras } = roles;
+  const { timestamp, order, sensor, values, extras, quality } = roles;
   return [
     timestamp,
     ...(order === timestamp ? [] : [order]),
     ...(sensor ? [sensor] : []),
     ...values,
     ...extras,
+    ...(quality ? [quality] : []),
   ];
 }
 
@@ -104,7 +105,7 @@ export function planOf(
   const timestamp = { field: field++, time: times.timestamp };
   const order = roles.order === roles.timestamp ? timestamp : { field: field++, time: times.order };
   const sensor = roles.sensor && { field: field++, padded: roles.sensor.padded === true };
-  const several = roles.values.length > 1;
+  const suffixes = sensor ? suffixesOf(roles.values.map(({ name }) => name)) : [''];
   const prefix = query.from === 'table' && query.shape === 'wide' ? query.prefix : '';
   const valueField = (column: ColumnInfo, name: string): ValueField => ({
     field: field++,
@@ -116,14 +117,20 @@ export function planOf(
     timestamp,
     order,
     sensor,
-    values: roles.values.map((column) => {
-      const suffix = several ? `${SEPARATOR}${column.name}` : '';
-      return valueField(column, sensor ? suffix : `${prefix}${column.name}`);
-    }),
+    values: roles.values.map((column, index) =>
+      valueField(column, sensor ? (suffixes[index] ?? '') : `${prefix}${column.name}`),
+    ),
     extras: roles.extras.map((column, index) =>
       valueField(column, query.extras?.[index]?.name ?? column.name),
     ),
-    names: new SensorNames(query),
+    quality: roles.quality && {
+      field: field++,
+      accepted: new AcceptedQuality(query.quality?.accepted ?? [], {
+        kind: valueKind(roles.quality),
+        padded: roles.quality.padded === true,
+      }),
+    },
+    names: new SensorNames(query, suffixes),
   };
 }
 

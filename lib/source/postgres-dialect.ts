@@ -2,6 +2,7 @@
 import { escapeIdentifier } from 'pg';
 import type { ColumnInfo, ColumnKind } from './columns';
 import type { Dialect } from './dialect';
+import { listedDecimals, listedFloats, listedIntegers } from './listed-numbers';
 import { bound, raw, sql, textOf, type Bound, type Sql } from './sql-text';
 
 interface PostgresType {
@@ -48,18 +49,18 @@ export const postgresDialect: Dialect = {
   binary: (expression) => sql`${expression}::text COLLATE "C"`,
   shortened: (expression, by) => sql`left(${expression}::text, ${raw(String(-by))})`,
   among(expression, column, names) {
-    const { type, fits } = arrayType(column);
-    const list = bound({
-      as: 'names',
-      value: fits ? names.filter((name) => fits.test(name)) : names,
-      column,
-    });
-    return type === 'text' && !TEXTS.has(column.type)
+    const listed = listedAs(column, names);
+    if (!listed) return raw('true');
+    const list = bound({ as: 'names', value: listed, column });
+    return arrayType(column) === 'text' && !TEXTS.has(column.type)
       ? sql`${expression}::text = ANY(${list})`
       : sql`${expression} = ANY(${list})`;
   },
+  // By code points: a collation may take letters together, or not do patterns at all.
   like: (expression, column, pattern) =>
-    sql`${expression}::text LIKE ${bound({ as: 'text', value: pattern, column })} ESCAPE '!'`,
+    column.kind === 'boolean'
+      ? raw('true')
+      : sql`${expression}::text COLLATE "C" LIKE ${bound({ as: 'text', value: pattern, column })} ESCAPE '!'`,
   finite: (expression, { kind }) =>
     kind === 'instant' || kind === 'naive'
       ? sql`${expression} > '-infinity' AND ${expression} < 'infinity'`
@@ -77,7 +78,7 @@ export function parameterised(statement: Sql): { text: string; values: string[] 
 
 /** In the user's own SQL there is none: a parameter becomes whatever type the column or function there has. */
 function cast({ as, value, column }: Bound): string {
-  if (typeof value !== 'string') return `::${column ? arrayType(column).type : 'text'}[]`;
+  if (typeof value !== 'string') return `::${column ? arrayType(column) : 'text'}[]`;
   switch (as) {
     case 'instant':
       return column ? '::timestamptz' : '';
@@ -97,25 +98,42 @@ function numberType({ type }: ColumnInfo, value: string): string {
 }
 
 const TEXTS: ReadonlySet<string> = new Set(['text', 'character varying']);
-const DECIMAL = /^-?\d{1,18}(\.\d{1,18})?$/;
+const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 
-/** The type that names are compared in, and which names can be of it. */
-function arrayType({ type, padded }: ColumnInfo): { type: string; fits?: RegExp } {
-  if (padded) return { type: 'bpchar' };
+/** The type that names are compared in. */
+function arrayType({ type, padded }: ColumnInfo): string {
+  if (padded) return 'bpchar';
   switch (type) {
     case 'smallint':
     case 'integer':
     case 'bigint':
-      return { type: 'bigint', fits: /^-?\d{1,18}$/ };
-    case 'numeric':
-      return { type: 'numeric', fits: DECIMAL };
+      return 'bigint';
     case 'real':
     case 'double precision':
-      return { type: 'float8', fits: DECIMAL };
+      return 'float8';
+    case 'numeric':
     case 'uuid':
-      return { type: 'uuid', fits: /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i };
+      return type;
     default:
-      return { type: 'text' };
+      return 'text';
+  }
+}
+
+/** The names that can be of that type; undefined where the database cannot tell which rows are of none of them. */
+function listedAs(column: ColumnInfo, names: readonly string[]): readonly string[] | undefined {
+  // What it sends for one is not its text.
+  if (column.kind === 'boolean') return undefined;
+  switch (arrayType(column)) {
+    case 'bigint':
+      return listedIntegers(names);
+    case 'numeric':
+      return listedDecimals(names, { whole: 1000, fraction: 1000 });
+    case 'float8':
+      return listedFloats(names);
+    case 'uuid':
+      return names.filter((name) => UUID.test(name));
+    default:
+      return names;
   }
 }
 

@@ -5,6 +5,7 @@
 import { Socket } from 'node:net';
 import { Client, type ClientConfig, type QueryArrayConfig } from 'pg';
 import { orAborted } from '../signals';
+import { tlsOfMode } from '../ssl-mode';
 import type { ColumnInfo } from './columns';
 import { checkColumns, type Cells, type Engine, type StreamOptions } from './engine';
 import { postgresTable, postgresTables } from './postgres-catalog';
@@ -132,31 +133,18 @@ async function queryTexts(
 }
 
 function clientConfig({ address, tls }: EngineSettings): ClientConfig {
-  const { host, port, database, user, password, options } = address;
+  const { host, port, database, user, password, sslMode } = address;
   return {
     host,
     port,
     database,
     user: user === '' ? undefined : user,
     password: password === '' ? undefined : password,
-    ssl: tls ?? sslOfMode(options.sslmode),
+    ssl: tls ?? tlsOfMode(sslMode),
     application_name: 'turbomechanica-data-connector',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
   };
-}
-
-/** libpq's modes; `prefer` and `allow` connect without TLS, for pg cannot try both. */
-function sslOfMode(mode: string | undefined): ClientConfig['ssl'] {
-  switch (mode) {
-    case 'require':
-      return { rejectUnauthorized: false };
-    case 'verify-ca':
-    case 'verify-full':
-      return { rejectUnauthorized: true };
-    default:
-      return false;
-  }
 }
 
 function sessionSql({ statementTimeoutSeconds }: EngineSettings): string {

@@ -4,16 +4,25 @@ import { TmError } from '../errors';
 import { withSignals } from '../signals';
 import { Turns } from '../turns';
 import type { EpochSeconds, Window } from '../window';
-import { CellRows } from './cells';
+import { CellRows, RowsInHand } from './cells';
 import { isNumeric, type ColumnInfo, type TimeColumn } from './columns';
+import type { Storage } from './dialect';
 import type { Engine } from './engine';
 import { planOf, rolesOf, selectedColumns, type ReadingPlan, type Roles } from './plan';
 import type { ReadingsQuery } from './query';
 import type { ReadOptions, Source, SourceIdentity, TableInfo } from './source';
 import type { Sql } from './sql-text';
-import { Statements, type Edges, type PlannedQuery } from './statements';
+import { Statements, storedAs, type Edges, type PlannedQuery } from './statements';
 import { tableParts } from './table-name';
-import { edgeBound, instantOf, nativeBound, needsNewest, timeColumn } from './time-column';
+import {
+  edgeBound,
+  instantOf,
+  nativeBound,
+  needsNewest,
+  numberAsText,
+  severalTypes,
+  timeColumn,
+} from './time-column';
 
 /** A query whose columns are known. */
 interface Planned extends PlannedQuery {
@@ -70,7 +79,14 @@ export class SqlSource implements Source {
       const { roles, order, empty } = await this.#plan(query, signal);
       if (empty) return undefined;
       const edges = this.#edges({ start: 0, end: now }, order, roles);
-      const oldest = await this.#extreme('min', query, roles.order, edges, signal);
+      const oldest = await this.#extreme(
+        'min',
+        query,
+        roles.order,
+        edges,
+        signal,
+        storedAs(roles.order, order),
+      );
       return oldest === null ? undefined : Math.floor(instantOf(oldest, order, this.#timeZone));
     });
   }
@@ -105,9 +121,15 @@ export class SqlSource implements Source {
       const into = sink(plan);
       if (empty) return;
       const edges = this.#edges({ start: 0, end: Math.ceil(await this.clock()) }, order, roles);
-      const rows = await this.#engine.rows(this.#statements.newest(planned, edges, count), signal);
-      const cells = new CellRows(into, rows[0]?.length ?? 0);
-      for (const row of rows.reverse()) cells.row(row);
+      const columns = selectedColumns(roles);
+      const rows = new RowsInHand();
+      await this.#engine.stream(this.#statements.newest(planned, edges, count), {
+        columns,
+        sink: rows,
+        drain: () => undefined,
+        signal,
+      });
+      rows.lastFirst(new CellRows(into, columns.length));
     });
   }
 
@@ -133,7 +155,7 @@ export class SqlSource implements Source {
   async #plan(query: ReadingsQuery, signal: AbortSignal): Promise<Planned> {
     const columns = await this.#engine.describe(this.#statements.describe(query, NO_ROWS), signal);
     const known = this.#plans.get(query);
-    if (known && isDeepStrictEqual(columns, known.columns)) return known;
+    if (known && isDeepStrictEqual(columns, known.columns) && !this.#changes(known.roles)) return known;
     const roles = rolesOf(query, columns);
     const order = await this.#time(query, roles.order, signal);
     const timestamp =
@@ -145,27 +167,61 @@ export class SqlSource implements Source {
     return planned;
   }
 
+  /** Whether a column of time may hold something else by now than it held. */
+  #changes({ order, timestamp }: Roles): boolean {
+    return (
+      this.#engine.dialect.storage !== undefined && [order, timestamp].some(({ kind }) => kind === 'mixed')
+    );
+  }
+
   /** @returns undefined where there is no row that would tell */
   async #time(
     query: ReadingsQuery,
     column: ColumnInfo,
     signal: AbortSignal,
   ): Promise<TimeColumn | undefined> {
-    if (!needsNewest(column, query.epochUnit)) return timeColumn(column, query.epochUnit, undefined);
+    const { epochUnit } = query;
+    if (!needsNewest(column, epochUnit)) return timeColumn(column, epochUnit, undefined);
+    if (column.kind === 'mixed' && this.#engine.dialect.storage) {
+      const { text, number } = await this.#storedTimes(query, column, signal);
+      if (text !== undefined && number !== undefined) throw severalTypes(column, text, number);
+      const newest = text ?? number;
+      if (newest !== undefined) return timeColumn(column, epochUnit, newest);
+    }
     for (const edges of everything(column)) {
       const newest = await this.#extreme('max', query, column, edges, signal);
-      if (newest !== null) return timeColumn(column, query.epochUnit, newest);
+      if (newest !== null) return timeColumn(column, epochUnit, newest);
     }
     return undefined;
   }
 
-  /** Of a time that is only posted each text may have a form of its own. */
+  /** Of a time that is only posted each text may have a form of its own, and each value a type of its own. */
   async #postedTime(
     query: ReadingsQuery,
     column: ColumnInfo,
     signal: AbortSignal,
   ): Promise<TimeColumn | undefined> {
-    return column.kind === 'text' ? { kind: 'naive' } : this.#time(query, column, signal);
+    if (column.kind === 'text') return { kind: 'naive' };
+    if (column.kind !== 'mixed' || !this.#engine.dialect.storage) return this.#time(query, column, signal);
+    const { number } = await this.#storedTimes(query, column, signal);
+    return number === undefined ? { kind: 'naive' } : timeColumn(column, query.epochUnit, number);
+  }
+
+  /**
+   * The newest time of each type in a column that may hold several. Looked for before each window: rows of the other
+   * type are in no window, and would be lost without a word.
+   * @throws TmError TM_QUERY_COLUMNS where a text is a number: it is ordered as a text
+   */
+  async #storedTimes(
+    query: ReadingsQuery,
+    column: ColumnInfo,
+    signal: AbortSignal,
+  ): Promise<{ text: string | undefined; number: string | undefined }> {
+    const newest = async (stored: keyof Storage, edges: Edges): Promise<string | undefined> =>
+      (await this.#extreme('max', query, column, edges, signal, stored)) ?? undefined;
+    const digits = await newest('digits', ALL_TEXTS);
+    if (digits !== undefined && EPOCH_TEXT.test(digits)) throw numberAsText(column, digits);
+    return { text: await newest('times', ALL_TEXTS), number: await newest('numbers', ALL_NUMBERS) };
   }
 
   #edges({ start, end }: Window, order: TimeColumn, roles: Roles): Edges {
@@ -181,8 +237,10 @@ export class SqlSource implements Source {
     column: ColumnInfo,
     edges: Edges,
     signal: AbortSignal,
+    stored?: keyof Storage,
   ): Promise<string | null> {
-    const [row] = await this.#engine.rows(this.#statements.extreme(which, query, column, edges), signal);
+    const statement = this.#statements.extreme(which, query, column, edges, stored);
+    const [row] = await this.#engine.rows(statement, signal);
     return row?.[0] ?? null;
   }
 
@@ -221,6 +279,9 @@ const ALL_TEXTS: Edges = {
   start: { as: 'text', value: '0001-01-01T00:00:00' },
   end: { as: 'text', value: '9999-12-31T23:59:59' },
 };
+
+/** Seconds of this century, or parts of them. */
+const EPOCH_TEXT = /^1\d{9,18}(\.\d*)?$/;
 
 /** Edges around all that a column of text or numbers may hold; where it may be either, one and then the other. */
 function everything(column: ColumnInfo): readonly Edges[] {

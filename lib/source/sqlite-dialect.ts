@@ -1,23 +1,51 @@
 /** SQLite's SQL, and what its declared types say of columns that may hold anything all the same. */
-import type { ColumnInfo } from './columns';
+import { TEXT_MARK, type ColumnInfo } from './columns';
 import type { Dialect } from './dialect';
 import type { SqliteColumn, SqliteValue } from './sqlite-messages';
 import { bound, raw, sql, textOf, type Bound, type Sql } from './sql-text';
+
+/** Begins as a date does. */
+const TIME_TEXT = "'____-__-__%'";
 
 export const sqliteDialect: Dialect = {
   quote: (name) => `"${name.replaceAll('"', '""')}"`,
   clock: "SELECT (julianday('now') - 2440587.5) * 86400",
   identity: "SELECT 'SQLite', sqlite_version(), ''",
-  // Cells come as they are; as text SQLite would write 15 digits of a number.
-  text: (expression) => expression,
+  // Cells come as they are; as text SQLite would write 15 digits of a number. Bytes are told apart by what they hold.
+  text: (expression, { marked }, role) =>
+    marked && role === 'value'
+      ? sql`CASE typeof(${expression}) WHEN 'text' THEN '${raw(TEXT_MARK)}' || ${expression} ELSE ${expression} END`
+      : expression,
   binary: (expression) => sql`${expression} COLLATE BINARY`,
   shortened: (expression, by) => sql`substr(${expression}, 1, length(${expression}) - ${raw(String(by))})`,
   among: (expression, column, names) =>
-    sql`${expression} IN (SELECT value FROM json_each(${bound({ as: 'names', value: names, column })}))`,
+    orUntold(
+      column,
+      expression,
+      sql`${expression} IN (SELECT value FROM json_each(${bound({ as: 'names', value: names, column })}))`,
+    ),
   like: (expression, column, pattern) =>
-    sql`${expression} LIKE ${bound({ as: 'text', value: pattern, column })} ESCAPE '!'`,
+    orUntold(
+      column,
+      expression,
+      sql`${expression} LIKE ${bound({ as: 'text', value: pattern, column })} ESCAPE '!'`,
+    ),
+  // Numbers are less than every text, and texts less than bytes. No digit stands alone, for a column of numbers would
+  // compare it as one.
+  storage: {
+    numbers: (expression) => sql`${expression} < ''`,
+    times: (expression) =>
+      sql`${expression} >= '' AND ${expression} < ':' AND ${expression} LIKE ${raw(TIME_TEXT)}`,
+    digits: (expression) =>
+      sql`${expression} >= '1' AND ${expression} < '2' AND typeof(${expression}) = 'text' AND ${expression} NOT LIKE ${raw(TIME_TEXT)}`,
+  },
   limited: (fields, rest, count) => sql`SELECT ${fields} ${rest} LIMIT ${raw(String(count))}`,
 };
+
+/** Of doubles SQLite reads and writes fewer digits than they have, and bytes it does not write as we do. */
+function orUntold({ kind }: ColumnInfo, expression: Sql, condition: Sql): Sql {
+  return kind === 'mixed' ? sql`(${condition} OR typeof(${expression}) IN ('real', 'blob'))` : condition;
+}
 
 /** By the rules of type affinity (SQLite documentation, "Datatypes In SQLite", 3.1). */
 export function sqliteColumn({ name, type }: SqliteColumn): ColumnInfo {
@@ -27,7 +55,13 @@ export function sqliteColumn({ name, type }: SqliteColumn): ColumnInfo {
     return { name, type: declared, kind: 'text' };
   // Dates are declared too, and are texts or numbers.
   const numeric = /int|real|floa|doub|num|dec|bool/i.test(declared);
-  return { name, type: declared || 'of no type', kind: 'mixed', ...(numeric ? { numeric } : {}) };
+  return {
+    name,
+    type: declared || 'of no type',
+    kind: 'mixed',
+    marked: true,
+    ...(numeric ? { numeric } : {}),
+  };
 }
 
 /** A statement for the drivers: text with placeholders, and their values. */
@@ -41,7 +75,8 @@ function valueOf({ as, value }: Bound): SqliteValue {
   return /^-?\d+$/.test(value) ? BigInt(value) : Number(value);
 }
 
-const NUMBER = /^-?(0|[1-9]\d{0,17})(\.\d{1,18})?$/;
+/** As JSON has them. */
+const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?$/i;
 
 /** Names that are numbers stand there as such too: SQLite does not take one for the other everywhere. */
 function listJson(names: readonly string[]): string {

@@ -3,7 +3,8 @@
  * nothing else of a setting or a message becomes part of a text but the user's own SQL.
  */
 import type { ColumnInfo, TimeColumn } from './columns';
-import type { Dialect } from './dialect';
+import type { Dialect, Storage } from './dialect';
+import { NO_QUALITY } from '../quality';
 import { namedColumns, selectedColumns, type Roles } from './plan';
 import { likePattern, wantedNames } from './sensors';
 import type { ReadingsQuery } from './query';
@@ -13,6 +14,9 @@ import { tableParts } from './table-name';
 
 /** More patterns than these are cheaper to compare once a sensor than once a row. */
 const MOST_PATTERNS = 20;
+
+/** As many as a list of numbers holds in every engine. */
+const MOST_QUALITIES = 500;
 
 /** Of an identifier, in every engine. */
 const LONGEST_NAME = 60;
@@ -58,7 +62,10 @@ export class Statements {
   /** The newest rows, the newest first. */
   newest({ query, roles, order }: PlannedQuery, edges: Edges, count: number): Sql {
     const inOrder = this.#inOrder(roles, order);
-    const conditions = [...this.#timely(roles.order), ...this.#filters(query, roles)];
+    const conditions = [
+      ...this.#timely(roles.order, storedAs(roles.order, order)),
+      ...this.#filters(query, roles),
+    ];
     const { before, from } = this.#source(query, edges);
     const newest = this.dialect.limited(
       this.#fields(roles),
@@ -68,13 +75,22 @@ export class Statements {
     return sql`${before}${newest}`;
   }
 
-  /** The least or greatest of the column that rows are ordered by, as text; NULL where there is none. */
-  extreme(which: 'min' | 'max', query: ReadingsQuery, column: ColumnInfo, edges: Edges): Sql {
+  /**
+   * The least or greatest of the column that rows are ordered by, as text; NULL where there is none.
+   * @param stored of a column that may hold several types: which of them
+   */
+  extreme(
+    which: 'min' | 'max',
+    query: ReadingsQuery,
+    column: ColumnInfo,
+    edges: Edges,
+    stored?: keyof Storage,
+  ): Sql {
     const expression = this.#column(column.name);
     const compared = isText(column) ? this.dialect.binary(expression) : expression;
     const extreme = this.dialect.text(sql`${raw(which)}(${compared})`, column, 'timestamp');
     const { before, from } = this.#source(query, edges);
-    return sql`${before}SELECT ${extreme} FROM ${from} WHERE ${join(this.#timely(column), ' AND ')}`;
+    return sql`${before}SELECT ${extreme} FROM ${from} WHERE ${join(this.#timely(column, stored), ' AND ')}`;
   }
 
   createIndex(table: string, column: string): string {
@@ -84,13 +100,10 @@ export class Statements {
 
   #fields(roles: Roles): Sql {
     const { dialect } = this;
-    const fields = selectedColumns(roles).map((column) => {
-      const role =
-        column === roles.sensor
-          ? 'sensor'
-          : column === roles.timestamp || column === roles.order
-            ? 'timestamp'
-            : 'value';
+    const times = roles.order === roles.timestamp ? 1 : 2;
+    // By its place: a column may go along under another name too.
+    const fields = selectedColumns(roles).map((column, index) => {
+      const role = index < times ? 'timestamp' : index === times && roles.sensor ? 'sensor' : 'value';
       return dialect.text(this.#column(column.name), column, role);
     });
     return join(fields, ', ');
@@ -107,11 +120,21 @@ export class Statements {
   #filters(query: ReadingsQuery, { sensor, quality }: Roles): Sql[] {
     const filters: Sql[] = [];
     if (quality && query.quality) {
-      filters.push(this.dialect.among(this.#column(quality.name), quality, query.quality.accepted));
+      filters.push(this.#accepted(quality, query.quality.accepted));
     }
     const wanted = sensor && this.#wanted(query, sensor);
     if (wanted) filters.push(wanted);
     return filters;
+  }
+
+  /** Spares the database rows of other qualities; which those are is decided where they are read. */
+  #accepted(quality: ColumnInfo, accepted: readonly string[]): Sql {
+    const column = this.#column(quality.name);
+    const among =
+      accepted.length > MOST_QUALITIES || quality.kind === 'boolean'
+        ? sql`${column} IS NOT NULL`
+        : this.dialect.among(column, quality, accepted);
+    return accepted.includes(NO_QUALITY) ? sql`(${among} OR ${column} IS NULL)` : among;
   }
 
   /** Spares the database rows of sensors that are not wanted; which ones those are is decided where they are read. */
@@ -126,10 +149,15 @@ export class Statements {
     return sql`(${join([...names, ...patterns], ' OR ')})`;
   }
 
-  #timely(column: ColumnInfo): Sql[] {
+  #timely(column: ColumnInfo, stored?: keyof Storage): Sql[] {
     const expression = this.#column(column.name);
+    const { storage } = this.dialect;
     const finite = this.dialect.finite?.(expression, column);
-    return [sql`${expression} IS NOT NULL`, ...(finite ? [finite] : [])];
+    return [
+      sql`${expression} IS NOT NULL`,
+      ...(finite ? [finite] : []),
+      ...(stored && storage ? [storage[stored](expression)] : []),
+    ];
   }
 
   /** What a statement selects from, and what must stand before the statement. */
@@ -158,6 +186,12 @@ export class Statements {
       .map((part) => this.dialect.quote(part))
       .join('.');
   }
+}
+
+/** What of a column that may hold several types its times are, where the engine tells them apart. */
+export function storedAs({ kind }: ColumnInfo, order: TimeColumn): keyof Storage | undefined {
+  if (kind !== 'mixed') return undefined;
+  return order.kind === 'epoch' ? 'numbers' : 'times';
 }
 
 function isText({ kind }: ColumnInfo): boolean {

@@ -157,3 +157,19 @@ function notTime(column: ColumnInfo, newest: string | undefined): TmError {
     `The timestamp column ${JSON.stringify(column.name)} is ${column.type}${such}. It must be a timestamp, a date, a number of seconds or milliseconds since 1970, or ISO 8601 in text. Choose another column, or cast it in SQL of your own.`,
   );
 }
+
+/** @returns that a column holds times of several types, of which only one would be found in windows */
+export function severalTypes({ name }: ColumnInfo, text: string, number: string): TmError {
+  return new TmError(
+    'TM_QUERY_COLUMNS',
+    `The timestamp column ${JSON.stringify(name)} holds both texts and numbers, ${quote(text)} and ${number} among them, which cannot be put in order of time. Make them all alike, or read them through SQL of your own that casts them.`,
+  );
+}
+
+/** @returns that a column holds numbers as texts, which are not in their order */
+export function numberAsText({ name }: ColumnInfo, digits: string): TmError {
+  return new TmError(
+    'TM_QUERY_COLUMNS',
+    `The timestamp column ${JSON.stringify(name)} holds a number as a text, ${quote(digits)}, which windows do not find. Store it as a number, or read the table through SQL of your own: CAST(${JSON.stringify(name)} AS INTEGER) AS timestamp.`,
+  );
+}

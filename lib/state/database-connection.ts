@@ -2,6 +2,7 @@
 import type { ConnectionOptions } from 'node:tls';
 import knex, { type Knex } from 'knex';
 import type { DatabaseAddress } from '../database-url';
+import { tlsOfMode } from '../ssl-mode';
 
 /** Whoever waits for the state waits for a delivery: a server that does not answer is an error soon. */
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -15,7 +16,7 @@ export function openKnex(address: DatabaseAddress, tls: ConnectionOptions | unde
       ...{ host, port, database },
       ...(user === '' ? {} : { user }),
       ...(password === '' ? {} : { password }),
-      ssl: tls ?? sslOfMode(address.options.sslmode),
+      ssl: tls ?? tlsOfMode(address.sslMode),
       application_name: 'turbomechanica-state',
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       query_timeout: QUERY_TIMEOUT_MS,
@@ -30,10 +31,4 @@ export function openKnex(address: DatabaseAddress, tls: ConnectionOptions | unde
 
 function ignore(): void {
   // Nothing.
-}
-
-/** libpq's modes; `prefer` and `allow` connect without TLS, for pg cannot try both. */
-function sslOfMode(mode: string | undefined): ConnectionOptions | false {
-  if (mode === 'require') return { rejectUnauthorized: false };
-  return mode === 'verify-ca' || mode === 'verify-full' ? { rejectUnauthorized: true } : false;
 }

@@ -37,7 +37,7 @@ function endpointUrl(text: string): string {
   const refuse = (): TmError =>
     new TmError(
       'TM_SETTING_INVALID',
-      `endpoint is ${quote(withoutUserInfo(text))}; give the URL that readings are posted to, such as https://host/path.`,
+      `endpoint is ${quote(withoutSecrets(text))}; give the URL that readings are posted to, such as https://host/path.`,
     );
   let url: URL;
   try {
@@ -49,9 +49,9 @@ function endpointUrl(text: string): string {
   return url.href;
 }
 
-/** A URL may carry a password, which no message may repeat. */
-function withoutUserInfo(text: string): string {
-  return text.replace(/\/\/[^/]*@/, '//');
+/** A URL may carry a password or a token, which no message may repeat; one that is malformed, in any place. */
+function withoutSecrets(text: string): string {
+  return text.replace(/^([a-z][a-z\d+.-]*:\/\/)?.*@/is, '$1').replace(/[?#].*$/s, '?…');
 }
 
 function proxyOf(RED: NodeAPI, id: unknown): EndpointSettings['proxy'] {

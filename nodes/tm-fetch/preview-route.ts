@@ -25,7 +25,8 @@ export function servePreview(RED: NodeAPI): void {
     return tryConnections(RED, config, async (connections, { signal, clean }): Promise<PreviewAnswer> => {
       const source = connections.source();
       const { timeZone } = connections.settings;
-      const settings = resolveSettings(RED, fetch);
+      const resolved = resolveSettings(RED, fetch);
+      const settings = resolved.values;
       const table =
         settings.from !== 'sql' && typeof settings.table === 'string' ? settings.table.trim() : '';
       const shown = { ...(table === '' ? {} : { table }), timeZone, signal };
@@ -35,7 +36,7 @@ export function servePreview(RED: NodeAPI): void {
         ({ query } = fetchSettings(settings));
         return await preview(source, { ...shown, query });
       } catch (error) {
-        return { ...(await preview(source, shown)), problem: clean(reasonOf(error)) };
+        return { ...(await preview(source, shown)), problem: clean(reasonOf(error), resolved) };
       }
     });
   });

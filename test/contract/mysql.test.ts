@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { parseDatabaseUrl } from '../../lib/database-url';
 import { mysqlDatabase, mysqlMissing } from '../support/mysql';
+import { preview } from '../../lib/preview';
+import type { ReadingsQuery } from '../../lib/source/source';
 import { until } from '../support/until';
 import { writeTime, type EngineFixture, type TestTime } from './fixture';
 import { DAY, Harness, longQuery, valuesOf } from './harness';
@@ -117,6 +119,13 @@ suite(mysqlMissing === undefined ? title : `${title}: ${mysqlMissing}`, () => {
       { type: 'int', text: '17' },
       { type: 'bigint', text: '9007199254740993' },
       { type: 'bigint unsigned', text: '18446744073709551615' },
+      { type: 'decimal(60,30)', text: '123456789012345678901234567890.500000000000000000000000000000' },
+      { type: 'float', text: '1234567.9' },
+      { type: 'double', text: '1e300' },
+      { type: 'datetime', text: '2026-01-31 12:00:00' },
+      { type: 'bit(8)', text: '1', posted: '49' },
+      { type: 'varchar(30) COLLATE utf8mb4_danish_ci', text: 'Aarhus K101' },
+      { type: 'varchar(30) COLLATE utf8mb4_bin', text: 'K101 温度' },
       { type: 'varbinary(16)', text: 'K101', posted: '\\x4b313031' },
     ],
     settings,
@@ -177,6 +186,42 @@ suite(mysqlMissing === undefined ? title : `${title}: ${mysqlMissing}`, () => {
         Object.create(null),
       );
       assert.equal(harness.counts?.withoutTimestamp, 1);
+    });
+
+    it('floats have all of their digits, in the user’s own SQL too, and doubles theirs, whatever they are called', async () => {
+      await harness.table(
+        { sensor: 'varchar(20)', ts: 'datetime', value: 'float', float32: 'double', q: 'float' },
+        [
+          ['a', '2026-01-01 00:00:00', '1234567.9', '0.10000000149011612', '192'],
+          ['b', '2026-01-01 00:00:00', '0.1', '1234567.875', '0.1'],
+        ],
+      );
+      const values = async (given: ReadingsQuery): Promise<unknown[]> =>
+        Object.values(await harness.posted(given)).flatMap(valuesOf);
+      assert.deepEqual(await values(longQuery()), [1234567.9, 0.1]);
+      assert.deepEqual(
+        await values(longQuery({ valueColumn: 'float32' })),
+        [0.10000000149011612, 1234567.875],
+      );
+      const where = 'FROM readings WHERE ts >= :start_time AND ts < :end_time';
+      for (const [value, posted] of [
+        ['value', [1234567.9, 0.1]],
+        ['CAST(value AS float)', [1234567.9, 0.1]],
+        ['float32', [0.10000000149011612, 1234567.875]],
+        ['value * 1', [1234567.875, 0.10000000149011612]],
+      ] as const) {
+        const sql = `SELECT sensor, ts AS timestamp, ${value} AS value ${where}`;
+        assert.deepEqual(await values({ from: 'sql', sql }), posted, value);
+        const { readings = [] } = await preview(harness.open(), {
+          query: { from: 'sql', sql },
+          timeZone: 'UTC',
+          signal: new AbortController().signal,
+        });
+        assert.deepEqual(readings.map((reading) => reading.value).sort(), posted.toSorted(), value);
+      }
+      assert.deepEqual(await values(longQuery({ quality: { column: 'q', accepted: ['0.1'] } })), [0.1]);
+      const extra = await harness.posted(longQuery({ extras: [{ column: 'q', name: 'q' }] }));
+      assert.equal(extra.b?.[0]?.q, 0.1);
     });
 
     it('the user’s own SQL may have texts with backslashes, and comments behind #', async () => {

@@ -13,6 +13,9 @@ describe('A source on PostgreSQL', () => {
     // The database is dropped with whoever is still connected.
     client.on('error', () => undefined);
     await client.connect();
+    await client.query(
+      "CREATE COLLATION blind (provider = icu, locale = 'und-u-ks-level1', deterministic = false)",
+    );
   });
   after(() => client.end());
 
@@ -97,7 +100,14 @@ describe('A source on PostgreSQL', () => {
       { type: 'char(12)', text: 'K101' },
       { type: 'integer', text: '17' },
       { type: 'bigint', text: '9007199254740993' },
+      { type: 'bigint', text: '-9223372036854775808' },
+      { type: 'numeric', text: '123456789012345678901234567890.5000' },
+      { type: 'real', text: '0.1' },
+      { type: 'real', text: '16777216', posted: '1.6777216e+07' },
+      { type: 'double precision', text: '1e+300' },
+      { type: 'boolean', text: 't' },
       { type: 'uuid', text: '6f1f2c9e-8b0e-4d1c-9d0a-3f5e8f0c1a2b' },
+      { type: 'text COLLATE blind', text: 'K101/DE:BRG X.Ä' },
     ],
     settings,
     quote: escapeIdentifier,

@@ -1,6 +1,7 @@
 /** TRAPS 11 and 12: names of sensors, exactly, and lists of thousands of them. */
 import assert from 'node:assert/strict';
-import { longQuery, timeAt, valuesOf, type Harness } from './harness';
+import { SensorNames } from '../../lib/source/sensors';
+import { DAY, longQuery, timeAt, valuesOf, windowOf, type Harness } from './harness';
 
 const HOSTILE = [
   '__proto__',
@@ -58,6 +59,53 @@ export function sensors(harness: Harness): void {
     assert.deepEqual(await names({ sensors: ['K101 ', 'K1*'] }), ['K101']);
   });
 
+  it('traps 11 and 12: lists and wildcards leave out in the database nothing that is wanted', async () => {
+    const all = [
+      ...HOSTILE,
+      'K-1',
+      'K-2 ',
+      'k-1',
+      'K_1',
+      'K%1',
+      'a[b]^c',
+      '温度',
+      '😀1',
+      'ß',
+      'ss',
+      'Å1',
+      'x!y',
+    ];
+    await harness.readings(all.map((name) => [name, at, '1']));
+    const source = harness.open();
+    for (const list of [
+      ['K-*'],
+      ['K-?'],
+      ['K-2?', 'K-1?'],
+      ['?-1'],
+      ['K_*', '*%1'],
+      ['*[*', '*^c'],
+      ['温?', '?1'],
+      ['😀*'],
+      ['??1', '*\\*', 'x!*'],
+      ['s*', 'ß'],
+      ['*'],
+      ["*'*", '*"*', '__*', '$*'],
+      ['k-1', 'K-2 ', 'SS'],
+    ]) {
+      const wanted = new SensorNames({ sensors: list });
+      const expected = all.filter((name) => wanted.posted(name) !== undefined).toSorted();
+      const posted = await harness.posted(longQuery({ sensors: list }), DAY, { source });
+      assert.deepEqual(Object.keys(posted).sort(), expected, list.join(' '));
+      if (!list.includes('SS')) assert(expected.length > 0, list.join(' '));
+      const others = await harness.posted(longQuery({ exclude: list }), DAY, { source });
+      assert.deepEqual(
+        Object.keys(others).sort(),
+        all.filter((name) => !expected.includes(name)).toSorted(),
+        list.join(' '),
+      );
+    }
+  });
+
   it('are included, left out, and renamed', async () => {
     await harness.readings(['P1.A', 'P1.B', 'P2.A', 'P2.B', 'Q_1', 'Q11'].map((name) => [name, at, '1']));
     assert.deepEqual(await names({ sensors: ['P1.*', 'Q_1'] }), ['P1.A', 'P1.B', 'Q_1']);
@@ -71,6 +119,24 @@ export function sensors(harness: Harness): void {
       code: 'TM_SETTING_INVALID',
       message: /"P1.A" and "P1.B"|"P1.B" and "P1.A"/,
     });
+  });
+
+  it('two sensors are never merged, not even where only one of them has readings in a window', async () => {
+    await harness.readings([
+      ['P1.A', at, '1'],
+      ['P1.B', '2026-01-02T00:00:00Z', '2'],
+    ]);
+    const query = longQuery({ rename: [['P1.A', 'P1.B']] });
+    const source = harness.open();
+    assert.deepEqual(valuesOf((await harness.posted(query, DAY, { source }))['P1.B']), [1]);
+    const next = windowOf('2026-01-02T00:00:00Z', '2026-01-03T00:00:00Z');
+    await assert.rejects(harness.posted(query, next, { source }), {
+      code: 'TM_SETTING_INVALID',
+      message: /"P1.A" and "P1.B" would both be posted as "P1.B"/,
+    });
+    // What is not read itself is not merged with anything.
+    const alone = { ...query, exclude: ['P1.A'] };
+    assert.deepEqual(valuesOf((await harness.posted(alone, next, { source }))['P1.B']), [2]);
   });
 
   it('trap 12: a list of 20,000 names', async () => {

@@ -107,6 +107,31 @@ export function shapes(harness: Harness): void {
     assert.deepEqual(Object.keys(posted), ['a', 'd']);
   });
 
+  it('qualities are compared exactly, whatever the database takes for equal', async () => {
+    const at = stamp('2026-01-01T00:00:00Z');
+    const read = async (type: string, qualities: readonly (string | null)[], accepted: string[]) => {
+      await harness.table(
+        { sensor: types.varchar(20), ts: harness.time.type, value: types.integer, quality: type },
+        qualities.map((quality, index) => [`s${index}`, at, String(index), quality]),
+      );
+      const posted = await harness.posted(longQuery({ quality: { column: 'quality', accepted } }));
+      return Object.values(posted).flatMap(valuesOf);
+    };
+    const words = ['Good', 'good', 'Good ', 'GOOD', null, '192', '192.0'];
+    assert.deepEqual(await read(types.varchar(20), words, ['Good']), [0]);
+    assert.deepEqual(await read(types.varchar(20), words, ['good', '192']), [1, 5]);
+    assert.deepEqual(await read(types.varchar(20), words, ['NULL', 'GOOD']), [3, 4]);
+    assert.deepEqual(await read(types.char(12), ['Good', 'good', null], ['Good']), [0]);
+    const large = ['9007199254740992', '9007199254740993', '9007199254740994', null, '192'];
+    assert.deepEqual(await read(types.bigint, large, ['9007199254740993', '192.0', 'x']), [1, 4]);
+    assert.deepEqual(await read(types.bigint, large, ['1.92e2', '192.5', '99999999999999999999']), [4]);
+    assert.deepEqual(await read(types.bigint, large, ['NULL']), [3]);
+    assert.deepEqual(await read(types.bigint, large, ['Good']), []);
+    const doubles = ['192', '0.1', '192.00000000000003', null];
+    assert.deepEqual(await read(types.double, doubles, ['192.0', '0.10']), [0, 1]);
+    assert.deepEqual(await read(types.double, doubles, ['192.00000000000003']), [2]);
+  });
+
   it('trap 3: rows that come days late are found by the column of their insertion, with their own time', async () => {
     await harness.table(
       { sensor: types.varchar(20), ts: harness.time.type, value: types.integer, inserted: harness.time.type },

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'libsql';
 import { parseDatabaseUrl } from '../../lib/database-url';
+import { preview } from '../../lib/preview';
 import { until } from '../support/until';
 import { writeTime, type EngineFixture } from './fixture';
 import { DAY, Harness, longQuery, valuesOf } from './harness';
@@ -92,8 +93,15 @@ describe('A source on SQLite', () => {
         posted: ['Bad', '12.50', '12.5', 'say "x" \\', '', '温度'],
       },
       { type: 'varchar(20)', literals: ["'I/O Timeout'"], posted: ['I/O Timeout'] },
-      { type: 'blob', literals: ["x'00ff'", '1.5', "'Bad'", "'7'"], posted: ['\\x00ff', 1.5, 'Bad', 7] },
-      { type: '', literals: ['1', "'Bad'"], posted: [1, 'Bad'] },
+      { type: 'blob', literals: ["x'00ff'", '1.5', "'Bad'", "'7'"], posted: ['\\x00ff', 1.5, 'Bad', '7'] },
+      {
+        type: '',
+        literals: [
+          ...['1', "'1'", '1.5', "'Infinity'", '9e999', '1152921504606846976', '1152921504606846976.0'],
+          ...['\'"7"\'', "''", "'Bad'"],
+        ],
+        posted: [1, '1', 1.5, 'Infinity', null, '1152921504606846976', 2 ** 60, '"7"', '', 'Bad'],
+      },
       { type: 'datetime', literals: ["'2026-01-31 12:00:00'"], posted: ['2026-01-31 12:00:00'] },
     ],
     sensors: [
@@ -103,6 +111,9 @@ describe('A source on SQLite', () => {
       { type: 'integer', text: '17' },
       { type: 'bigint', text: '9007199254740993' },
       { type: '', text: 'K101' },
+      { type: 'integer', text: '9223372036854775807' },
+      { type: 'real', text: '0.30000000000000004' },
+      { type: 'real', text: '1e300', posted: '1e+300' },
     ],
     settings,
     quote: (name) => `"${name.replaceAll('"', '""')}"`,
@@ -252,6 +263,83 @@ describe('A source on SQLite', () => {
       });
       clearInterval(timer);
       assert(first !== undefined && longest < first, `${longest} ms of ${first}`);
+    });
+
+    it('a column of time that holds texts and numbers is refused, whichever come first: windows find only one', async () => {
+      const source = harness.open();
+      for (const type of ['', 'datetime', 'integer']) {
+        const query = longQuery();
+        const rows = {
+          number: "('a', 1767225600.5, 1)",
+          another: "('a', 1767225601, 2)",
+          text: "('a', '2026-01-01T06:00:00Z', 3)",
+        };
+        await harness.table({ sensor: 'text', ts: type, value: 'real' });
+        database.exec(`INSERT INTO readings VALUES ${rows.number}, ${rows.another}`);
+        const numbers = await harness.posted(query, DAY, { source });
+        assert.deepEqual(
+          numbers.a?.map(({ timestamp, value }) => [timestamp, value]),
+          [
+            ['2026-01-01T00:00:00.5Z', 1],
+            ['2026-01-01T00:00:01Z', 2],
+          ],
+        );
+        const both = {
+          code: 'TM_QUERY_COLUMNS',
+          message: /both texts and numbers, "2026-01-01T06:00:00Z" and 17672256/,
+        };
+        database.exec(`INSERT INTO readings VALUES ${rows.text}`);
+        await assert.rejects(harness.posted(query, DAY, { source }), both, type);
+        database.exec('DELETE FROM readings WHERE value < 3');
+        assert.deepEqual(valuesOf((await harness.posted(query, DAY, { source })).a), [3]);
+        database.exec(`INSERT INTO readings VALUES ${rows.another}`);
+        await assert.rejects(harness.posted(query, DAY, { source }), both, type);
+        await assert.rejects(source.oldest(query), both, type);
+        const sql = `SELECT sensor, value, CASE typeof(ts) WHEN 'text' THEN unixepoch(ts) ELSE ts END AS timestamp
+          FROM readings WHERE :start_time <= :end_time`;
+        assert.deepEqual(valuesOf((await harness.posted({ from: 'sql', sql }, DAY, { source })).a), [2, 3]);
+      }
+    });
+
+    it('numbers of time that were stored as texts are refused, for no window would find them', async () => {
+      await harness.table({ sensor: 'text', ts: '', value: 'real' });
+      database.exec("INSERT INTO readings VALUES ('a', '1767225600', 1)");
+      await assert.rejects(harness.posted(longQuery(), DAY), {
+        code: 'TM_QUERY_COLUMNS',
+        message: /a number as a text, "1767225600".*CAST/,
+      });
+    });
+
+    it('a timestamp that windows do not follow may be a text in one row and a number in the next', async () => {
+      await harness.table({ sensor: 'text', ts: '', value: 'real', seen: 'text' });
+      const seen = "'2026-01-01T00:00:00Z'";
+      const query = longQuery({ trackBy: 'seen' });
+      const source = harness.open();
+      database.exec(`INSERT INTO readings VALUES ('a', '2026-01-01T00:00:01Z', 1, ${seen})`);
+      assert.deepEqual(valuesOf((await harness.posted(query, DAY, { source })).a), [1]);
+      database.exec(`INSERT INTO readings VALUES ('a', 1767225602, 2, ${seen}), ('a', 'n/a', 3, ${seen})`);
+      assert.deepEqual((await harness.posted(query, DAY, { source })).a, [
+        { timestamp: '2026-01-01T00:00:01Z', value: 1 },
+        { timestamp: '2026-01-01T00:00:02Z', value: 2 },
+      ]);
+      assert.equal(harness.counts?.withoutTimestamp, 1);
+    });
+
+    it('a text that is no time does not hide the column’s times', async () => {
+      await harness.table({ sensor: 'text', ts: 'datetime', value: 'real' });
+      database.exec("INSERT INTO readings VALUES ('a', 'n/a', 1), ('a', 1767225600, 2)");
+      const source = harness.open();
+      assert.deepEqual(valuesOf((await harness.posted(longQuery(), DAY, { source })).a), [2]);
+      assert.equal(await source.oldest(longQuery()), DAY.start);
+      database.exec("UPDATE readings SET ts = '2026-01-01 00:00:01' WHERE value = 2");
+      assert.deepEqual(valuesOf((await harness.posted(longQuery(), DAY, { source })).a), [2]);
+      assert.equal(await source.oldest(longQuery()), DAY.start + 1);
+      const { readings } = await preview(source, {
+        query: longQuery(),
+        timeZone: 'UTC',
+        signal: new AbortController().signal,
+      });
+      assert.deepEqual(readings, [{ sensor: 'a', timestamp: '2026-01-01T00:00:01Z', value: 2 }]);
     });
 
     it('a window is found by the index on its column of time', async () => {

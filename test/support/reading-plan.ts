@@ -11,6 +11,7 @@ export function longPlan(kind: ValueKind): ReadingPlan {
     sensor: { field: 1, padded: false },
     values: [{ field: 2, kind, padded: false, name: '' }],
     extras: [],
+    quality: undefined,
     names: new SensorNames({}),
   };
 }

@@ -116,6 +116,20 @@ const kinds: Record<ValueKind, { values: fc.Arbitrary<string>; json: (value: str
     json: (text) => (sameAsDouble(text) ? text : `"${text}"`),
   },
   boolean: { values: fc.constantFrom('t', 'f'), json: (text) => (text === 't' ? '1' : '0') },
+  marked: {
+    values: fc.oneof(
+      doubles,
+      fc
+        .string({ unit: 'binary' })
+        .filter((text) => !/\p{Surrogate}/u.test(text))
+        .map((text) => `"${text}`),
+      fc.constantFrom('"7', '"Infinity', '"', '""', '\\x00ff'),
+    ),
+    json: (text) => {
+      if (text.startsWith('"')) return JSON.stringify(text.slice(1));
+      return text.startsWith('\\') ? JSON.stringify(text) : kinds.mixed.json(text);
+    },
+  },
   mixed: {
     values: fc.oneof(
       doubles,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { addressId, parseDatabaseUrl, type DatabaseAddress } from '../../lib/database-url';
+import type { TmError } from '../../lib/errors';
 import { loadDriver } from '../../lib/source/driver';
 
 const PASSWORD = 'p@ss:w/o?rd;#%';
@@ -18,7 +19,7 @@ const server = (overrides: Partial<DatabaseAddress>): DatabaseAddress => ({
 const FORMS: readonly (readonly [url: string, address: DatabaseAddress, id: string])[] = [
   [
     'postgresql+psycopg2://reader:pw@plant/hist?sslmode=require',
-    server({ engine: 'postgresql', port: 5432, options: { sslmode: 'require' } }),
+    server({ engine: 'postgresql', port: 5432, options: { sslmode: 'require' }, sslMode: 'encrypted' }),
     'postgresql://plant:5432/hist',
   ],
   [
@@ -133,6 +134,45 @@ describe('The URL of a database', () => {
       );
     });
   }
+
+  it('says how TLS is asked for, as clients of PostgreSQL and MySQL write it', () => {
+    for (const [url, mode] of [
+      ['postgresql://plant/hist', undefined],
+      ['postgresql://plant/hist?sslmode=prefer', 'plain'],
+      ['postgresql://plant/hist?sslmode=verify-ca', 'authority'],
+      ['postgresql+asyncpg://plant/hist?ssl=verify-full', 'identity'],
+      ['postgresql://plant/hist?ssl=true', 'identity'],
+      ['postgresql://plant/hist?ssl=true&sslmode=require&sslrootcert=ca.pem', 'encrypted'],
+      ['mysql://plant/hist?ssl-mode=REQUIRED', 'encrypted'],
+      ['mysql://plant/hist?ssl_mode=verify_ca', 'authority'],
+      ['mysql://plant/hist?sslMode=VERIFY_IDENTITY', 'identity'],
+      ['mysql://plant/hist?ssl-mode=DISABLED', 'plain'],
+    ] as const) {
+      assert.equal(parseDatabaseUrl(url).sslMode, mode, url);
+    }
+  });
+
+  it('refuses a way to ask for TLS that is not known, instead of connecting without', () => {
+    for (const [url, says] of [
+      ['postgresql://u:geheim@plant/hist?sslmode=requierd', /stateUrl has the sslmode "requierd".*require, /],
+      ['postgresql://u:geheim@plant/hist?sslmode=', /sslmode ""/],
+      ['postgresql://u:geheim@plant/hist?ssl-mode=verifyfull', /ssl-mode "verifyfull".*verify-full/],
+      ['postgresql://u:geheim@plant/hist?ssl=on', /ssl "on"/],
+      ['mysql://u:geheim@plant/hist?ssl-mode=verifyfull', /ssl-mode "verifyfull".*VERIFY_IDENTITY/],
+      ['mysql://u:geheim@plant/hist?sslmode=constructor', /sslmode "constructor"/],
+      ['mysql://u:geheim@plant/hist?ssl_ca=/etc/ca.pem', /ssl_ca.*TLS configuration/],
+      ['postgresql://u:geheim@plant/hist?sslrootcert=/etc/ca.pem', /sslrootcert.*TLS configuration/],
+    ] as const) {
+      assert.throws(
+        () => parseDatabaseUrl(url, 'stateUrl'),
+        (error: TmError) =>
+          error.code === 'TM_SETTING_INVALID' &&
+          says.test(error.message) &&
+          !error.message.includes('geheim'),
+        url,
+      );
+    }
+  });
 
   it('of an engine whose driver is not installed says what to install', async () => {
     const driver = ['no', 'such', 'driver'].join('-');

@@ -58,6 +58,33 @@ describe('Settings of a tm-fetch', () => {
     for (const rename of ['a', 'a,', ',X', 'a,b,c']) refuses({ rename }, /^rename is .*; it must be a tag/);
   });
 
+  it('refuse a new name that another sensor has which is read too', () => {
+    const both = /"a" and "b" would both be posted as "b"/;
+    refuses({ rename: 'a,b', sensors: 'b\na' }, both);
+    refuses({ rename: 'a,b', sensors: 'a*\nb' }, both);
+    refuses({ rename: 'a,b', shape: 'wide', wideColumns: 'a,b' }, both);
+    refuses(
+      { rename: 'K1.a,K1.b', shape: 'wide', wideColumns: 'a,b', sensorPrefix: 'K1.' },
+      /"K1.a" and "K1.b" would/,
+    );
+    const several = { valueColumn: 'x,y', sensors: 'a\nb.x' };
+    refuses({ ...several, rename: 'a,b' }, /"a.x" and "b.x" would both be posted as "b.x"/);
+    refuses({ valueColumn: 'x,y', rename: 'a,c\nb.x,c.x' }, /"a.x" and "b.x" would both be posted as "c.x"/);
+    // Nothing is merged there.
+    for (const raw of [
+      { rename: 'a,b\nb,a', sensors: 'a\nb' },
+      { rename: 'a,b', sensors: 'a' },
+      { rename: 'a,b', sensors: 'b' },
+      { rename: 'a,b', sensors: 'a\nb', exclude: 'a' },
+      { rename: 'a,b', sensors: 'a\nb', exclude: 'b' },
+      { rename: 'a,a', sensors: 'a' },
+      { rename: 'a,b', valueColumn: 'x,y', sensors: 'a\nb.z' },
+      { rename: 'a,b\nb.x,c\nb.y,d', valueColumn: 'x,y', sensors: 'a\nb' },
+    ]) {
+      assert.doesNotThrow(() => query(raw), JSON.stringify(raw));
+    }
+  });
+
   it('carry columns along under their own or other names, none twice', () => {
     assert.deepEqual(query({ extraColumns: 'unit\nquality,q' }).extras, [
       { column: 'unit', name: 'unit' },

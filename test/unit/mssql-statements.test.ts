@@ -232,8 +232,38 @@ describe('T-SQL', () => {
 
     it('has patterns that LIKE takes literally, but for their wildcards', () => {
       const { text, parameters } = listed(['K[1]%_!*']);
-      assert.match(text, /RTRIM\(CONVERT\(nvarchar\(50\), readings\.\[tag\]\)\) LIKE @p3 ESCAPE '!'/);
+      assert.match(
+        text,
+        /\(CONVERT\(nvarchar\(50\), readings\.\[tag\]\) COLLATE Latin1_General_BIN2 LIKE @p3 ESCAPE '!'\)/,
+      );
       assert.equal(parameters[2]?.value, 'K![1!]!%!_!!%');
+      // Blanks at the end are of a varchar's name, and not of a char's.
+      const padded = listed(['K1*'], { ...column('tag', mssql.NChar), padded: true }).text;
+      assert.match(padded, /\(RTRIM\(readings\.\[tag\]\) COLLATE Latin1_General_BIN2 LIKE @p3/);
+    });
+
+    it('leaves no name out that the type of the column holds', () => {
+      const bigint = listed(['9223372036854775807', '9223372036854775808'], column('tag', mssql.BigInt));
+      assert.deepEqual(
+        bigint.parameters.slice(2).map(({ value }) => value),
+        ['9223372036854775807'],
+      );
+      const decimal = { ...column('tag', mssql.Decimal), type: 'decimal(38,4)' };
+      assert.match(
+        listed(['12345678901234567890.5000'], decimal).text,
+        /IN \(CONVERT\(decimal\(38, 18\), @p3\)\)/,
+      );
+      // As text or as a number of theirs they would be told apart no more.
+      const names = Array.from({ length: 1001 }, (_, index) => `${index}.5000`);
+      for (const [list, of] of [
+        [['123456789012345678901.5'], decimal],
+        [names, { ...column('tag', mssql.Money), type: 'money' }],
+        [['true'], column('tag', mssql.Bit)],
+        [['K1*'], column('tag', mssql.Float)],
+      ] as const) {
+        assert.match(listed(list, of).text, /AND \(1 = 1\)/, of.type);
+      }
+      assert.deepEqual(listed(['1e+300', 'x'], column('tag', mssql.Float)).parameters[2]?.value, 1e300);
     });
   });
 
