@@ -113,7 +113,11 @@ async function withNodeRed(folder: string, flow: Flow, work: (url: string) => Pr
 }
 
 async function pictureCanvas(browser: Browser, url: string, name: string): Promise<void> {
-  const editor = await EditorPage.open(browser, url, { now: NOW, width: 1900, height: 1100 });
+  const editor = await EditorPage.open(
+    await EditorPage.context(browser, { width: 1900, height: 1100 }),
+    url,
+    { now: NOW },
+  );
   await editor.page.addStyleTag({ content: '.red-ui-flow-node-status-group { display: none !important }' });
   const nodes = await editor.page.locator('.red-ui-flow-node-group, .red-ui-flow-group-body').all();
   const boxes = (await Promise.all(nodes.map((node) => node.boundingBox()))).filter((box) => box !== null);
@@ -126,7 +130,7 @@ async function pictureCanvas(browser: Browser, url: string, name: string): Promi
 }
 
 async function pictureDialogs(browser: Browser, url: string, theme: Theme): Promise<void> {
-  const editor = await EditorPage.open(browser, url, { now: NOW, theme });
+  const editor = await EditorPage.open(await EditorPage.context(browser), url, { now: NOW, theme });
   const suffix = theme === 'dark' ? '-dark' : '';
   const picture = async (dialog: Dialog, name: string): Promise<void> => {
     const [header, form] = [await dialog.header.boundingBox(), await dialog.form.boundingBox()];

@@ -1,28 +1,31 @@
 /** The Node-RED editor in a browser, handled as its user does: by its dialogs, fields and buttons. */
-import type { Browser, Locator, Page } from 'playwright-core';
+import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
 
 export type Theme = 'light' | 'dark';
 
 /** Long for anything in an editor; shorter than a test may take, so that what was missing is said. */
 const PATIENCE_MS = 15_000;
 
+interface WindowSize {
+  readonly width?: number;
+  readonly height?: number;
+}
+
 interface PageOptions {
   readonly theme?: Theme;
   /** What the browser's clock says, for pictures that are the same each time. */
   readonly now?: string;
-  readonly width?: number;
-  readonly height?: number;
 }
 
 export class EditorPage {
   /** What the browser has complained of: an error in a dialog's script shows nowhere else. */
   readonly complaints: string[] = [];
 
-  static async open(
+  /** What the pages opened in it share is the browser's cache: each loads the editor in a part of the time. */
+  static async context(
     browser: Browser,
-    url: string,
-    { theme = 'light', now, width = 1280, height = 1000 }: PageOptions = {},
-  ): Promise<EditorPage> {
+    { width = 1280, height = 1000 }: WindowSize = {},
+  ): Promise<BrowserContext> {
     const context = await browser.newContext({
       viewport: { width, height },
       locale: 'en-US',
@@ -30,6 +33,14 @@ export class EditorPage {
       deviceScaleFactor: 1,
     });
     context.setDefaultTimeout(PATIENCE_MS);
+    return context;
+  }
+
+  static async open(
+    context: BrowserContext,
+    url: string,
+    { theme = 'light', now }: PageOptions = {},
+  ): Promise<EditorPage> {
     const page = await context.newPage();
     if (now !== undefined) await page.clock.setFixedTime(now);
     const editor = new EditorPage(page);
@@ -61,7 +72,7 @@ export class EditorPage {
   }
 
   close(): Promise<void> {
-    return this.page.context().close();
+    return this.page.close();
   }
 
   /** A part of the window, with nothing moving in it. */

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import type { Browser } from 'playwright-core';
+import type { BrowserContext } from 'playwright-core';
 import { findBrowser, launchBrowser } from '../../scripts/editor/browser';
 import { EditorPage, type Dialog } from '../../scripts/editor/editor-page';
 import { startCloud, type Cloud } from '../../scripts/start/cloud';
@@ -141,7 +141,7 @@ const suite = browserPath
 suite.describe(suite.title, () => {
   let userDirectory: string;
   let nodeRed: NodeRed;
-  let browser: Browser;
+  let context: BrowserContext;
   let editor: EditorPage;
   /** What `before` opened, whether it came to its end or not; the last first. */
   const closing: (() => Promise<unknown>)[] = [];
@@ -151,15 +151,16 @@ suite.describe(suite.title, () => {
     closing.unshift(() => rm(userDirectory, { recursive: true, force: true }));
     nodeRed = await startNodeRed({ folder: nodeRedPath(), userDirectory, flow: [] });
     closing.unshift(() => nodeRed.stop());
-    browser = await launchBrowser(browserPath ?? '');
+    const browser = await launchBrowser(browserPath ?? '');
     closing.unshift(() => browser.close());
+    context = await EditorPage.context(browser);
   });
   after(async () => {
     for (const close of closing) await close();
   });
   beforeEach(async () => {
     await deploy(FLOW.map((node) => (node.type === 'tm-config' ? { ...node, credentials: SECRETS } : node)));
-    editor = await EditorPage.open(browser, nodeRed.url);
+    editor = await EditorPage.open(context, nodeRed.url);
   });
   afterEach(async () => {
     await editor.close();
@@ -354,7 +355,7 @@ suite.describe(suite.title, () => {
       FLOW.map((node) => Object.fromEntries(Object.entries(node).filter(([name]) => kept.includes(name)))),
     );
     await editor.close();
-    editor = await EditorPage.open(browser, nodeRed.url);
+    editor = await EditorPage.open(context, nodeRed.url);
     for (const id of NODES) assert.deepEqual(await editor.problems(id), [], id);
     for (const { id, ...settings } of FLOW.slice(1)) {
       const dialog = await open(id);
