@@ -153,7 +153,7 @@ export class SqlSource implements Source {
 
   /** What the query's columns are is asked each time, for a table may be altered; what they mean is kept. */
   async #plan(query: ReadingsQuery, signal: AbortSignal): Promise<Planned> {
-    const columns = await this.#engine.describe(this.#statements.describe(query, NO_ROWS), signal);
+    const columns = await this.#describe(query, signal);
     const known = this.#plans.get(query);
     if (known && isDeepStrictEqual(columns, known.columns) && !this.#changes(known.roles)) return known;
     const roles = rolesOf(query, columns);
@@ -165,6 +165,23 @@ export class SqlSource implements Source {
     const planned = { query, columns, roles, plan, order: times.order, empty: order === undefined };
     if (order && timestamp) this.#plans.set(query, planned);
     return planned;
+  }
+
+  /** What the user's own SQL compares with its parameters is not known yet: times, or numbers since 1970. */
+  async #describe(query: ReadingsQuery, signal: AbortSignal): Promise<ColumnInfo[]> {
+    const describe = (edges: Edges): Promise<ColumnInfo[]> =>
+      this.#engine.describe(this.#statements.describe(query, edges), signal);
+    try {
+      return await describe(NO_ROWS);
+    } catch (error) {
+      const failure = this.#engine.error(error);
+      if (query.from !== 'sql' || !(failure instanceof TmError) || failure.code !== 'TM_QUERY_FAILED')
+        throw error;
+      return await describe(ALL_NUMBERS).catch(() => {
+        signal.throwIfAborted();
+        throw error;
+      });
+    }
   }
 
   /** Whether a column of time may hold something else by now than it held. */
