@@ -204,7 +204,9 @@ export class Connections {
     }
     const oldest: number[] = [];
     for (const query of this.#readers.values()) {
-      const instant = await this.source().oldest(query);
+      const instant = await this.source().oldest(query, (message) => {
+        this.#node.warn(message);
+      });
       if (instant !== undefined) oldest.push(instant);
     }
     return oldest.length === 0 ? undefined : Math.min(...oldest);
