@@ -100,11 +100,12 @@ class SharedWindows implements Required<Behaviour> {
 
   async input(message: NodeMessageInFlow): Promise<void> {
     const { transfer: id, bookmark, task } = idsOf(message);
-    const transfer = transfers.get(id);
+    const known = transfers.get(id);
+    const transfer = known?.ended ? undefined : known;
     // Its window failed, was cancelled, or belongs to before a redeploy: it is given out again.
-    if (id !== undefined && (!transfer || transfer.ended) && (bookmark ?? task) !== undefined) return;
+    if (id !== undefined && !transfer && (bookmark ?? task) !== undefined) return;
     const { producer } = await this.#opening;
-    if (transfer && !transfer.ended) await producer.hand(transfer);
+    if (transfer) await producer.hand(transfer);
     else {
       const window = parseWindow(message.payload, this.#connections.settings.timeZone);
       await producer.put({ window, owner: {} });
