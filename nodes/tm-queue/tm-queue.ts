@@ -3,7 +3,7 @@
  * emitted, up to its own limit of windows at a time.
  */
 import type { NodeAPI, NodeMessageInFlow } from 'node-red';
-import { Alarm } from '../../lib/alarm';
+import type { Alarm } from '../../lib/alarm';
 import { asTmError, SHORT_REASONS, TmError } from '../../lib/errors';
 import type { BrokerAddress } from '../../lib/queue/broker-url';
 import { Consumer } from '../../lib/queue/consumer';
@@ -72,12 +72,7 @@ class SharedWindows implements Required<Behaviour> {
     this.#connections = connections;
     this.#settings = settings;
     this.#broker = broker;
-    this.#alarm = new Alarm(node.id, {
-      store: connections.store(),
-      report: (error, notice) => {
-        node.problem(error, notice);
-      },
-    });
+    this.#alarm = connections.alarm(node);
     this.#consumer = new Consumer({
       transfers,
       bookmark: (name) => connections.bookmark(name),
