@@ -12,7 +12,7 @@ import { KnownSensors, sameBytes } from './known-sensors';
 import { joinParts, type Part, type SensorReadings } from './sensor-readings';
 import type { ReadingPlan, TimeField } from './source/plan';
 import type { RowSink } from './source/rows';
-import { checkForm } from './source/time-column';
+import { hasForm } from './source/time-column';
 import { TimestampWriter, type TimestampFormat } from './timestamp';
 import { formatInstant, type Window, type WindowText } from './window';
 
@@ -88,6 +88,8 @@ export class BatchBuilder implements RowSink {
   #runCounts = new ReadingCounts();
   #run = 0;
   #runRaw: Buffer = EMPTY;
+  /** Whether what stands there is a time. */
+  #timely = true;
   #runNative = '';
   #runMark = '';
   #tied: SensorReadings[] = [];
@@ -125,7 +127,11 @@ export class BatchBuilder implements RowSink {
     }
     const start = starts[order.field] ?? -1;
     const end = ends[order.field] ?? -1;
-    if (!sameBytes(this.#runRaw, bytes, start, end)) this.#nextRun(bytes, start, end);
+    if (!sameBytes(this.#runRaw, bytes, start, end)) this.#timely = this.#nextRun(bytes, start, end);
+    if (!this.#timely) {
+      this.#runCounts.withoutTimestamp++;
+      return;
+    }
     if (this.#tracked) this.#ownTimestamp(bytes, starts[timestamp.field] ?? -1, ends[timestamp.field] ?? -1);
     const prefix = this.#prefix;
     if (!prefix) {
@@ -201,21 +207,24 @@ export class BatchBuilder implements RowSink {
     }
   }
 
-  #nextRun(source: Buffer, start: number, end: number): void {
+  /** @returns whether it is a time: a database may hold others, which sort among them and must not end a window */
+  #nextRun(source: Buffer, start: number, end: number): boolean {
     const raw = Buffer.from(source.subarray(start, end));
     const native = raw.toString('latin1');
-    checkForm(native, this.#plan.order.time);
-    const mark = this.#tracked ? this.#orders.edgeOf(native) : this.#orders.json(native);
-    const { doubled } = this.#orders;
     this.#runRaw = raw;
+    if (!hasForm(native, this.#plan.order.time)) return false;
+    const mark = this.#tracked ? this.#orders.edgeIfTime(native) : this.#orders.jsonIfTime(native);
+    if (mark === undefined) return false;
+    const { doubled } = this.#orders;
     this.#sensors.rewind();
     // Where stamps are posted less finely than they are stored, those that come out equal stay together.
-    if (mark === this.#runMark) return;
+    if (mark === this.#runMark) return true;
     this.#closeRun(native);
     this.#run++;
     this.#runNative = native;
     this.#runMark = mark;
     if (!this.#tracked) this.#setPrefix(mark, doubled);
+    return true;
   }
 
   #ownTimestamp(source: Buffer, start: number, end: number): void {

@@ -12,7 +12,7 @@ export type TimestampFormat = (typeof TIMESTAMP_FORMATS)[number];
 
 /** `2026-01-31 12:00:00.123456`, with `T` too, or a date alone; an offset behind it says that it is an instant. */
 const NATIVE =
-  /^(\d{4}-(?!00)\d{2}-(?!00)\d{2})(?:[ T](\d{2}:\d{2})(?::(\d{2}(?:\.\d+)?))?)?(?:\s?(Z|[+-]\d{2}(?::?\d{2})?))?$/;
+  /^(\d{4}-(?:0[1-9]|1[0-2])-(?!00)\d{2})(?:[ T](\d{2}:\d{2})(?::(\d{2}(?:\.\d+)?))?)?(?:\s?(Z|[+-]\d{2}(?::?\d{2})?))?$/;
 
 /** How a text begins among numbers, in a column that may hold either. */
 const DATE = /^\d{4}-\d{2}-/;
@@ -50,12 +50,7 @@ export class TimestampWriter {
 
   /** As {@link json}; undefined for what is not of a calendar of four-digit years, as `infinity` is not. */
   jsonIfTime(native: string): string | undefined {
-    try {
-      return this.json(native);
-    } catch (error) {
-      if (error instanceof TmError) return undefined;
-      throw error;
-    }
+    return ifTime(() => this.json(native));
   }
 
   /** As {@link json}, without quotes. */
@@ -91,6 +86,11 @@ export class TimestampWriter {
     const edge = new TimestampWriter('iso', this.kind, this.timeZone, this.epochDigits).text(native);
     // No finer than the readings, which would lie before their batch otherwise.
     return edge.replace(/(\.\d{3})\d+Z$/, '$1Z');
+  }
+
+  /** As {@link edgeOf}; undefined as in {@link jsonIfTime}. */
+  edgeIfTime(native: string): string | undefined {
+    return ifTime(() => this.edgeOf(native));
   }
 
   /** The edge right behind a reading: a microsecond later; or a nanosecond, or a millisecond, as stamps are. */
@@ -148,13 +148,35 @@ interface CalendarTime {
   readonly offset: string | undefined;
 }
 
+function ifTime(text: () => string): string | undefined {
+  try {
+    return text();
+  } catch (error) {
+    if (error instanceof TmError) return undefined;
+    throw error;
+  }
+}
+
 /** @throws TmError TM_QUERY_COLUMNS */
 function calendar(native: string): CalendarTime {
   const match = NATIVE.exec(native);
   // `infinity`, years beyond four digits and MySQL's 0000-00-00 cannot be inside a window.
   if (!match) throw notATime(native);
   const [, date = '', time = '00:00', seconds = '00', offset] = match;
+  if (!isDay(date) || time > '23:59' || time.slice(3) > '59' || seconds >= '61') throw notATime(native);
   return { date, time, seconds, offset };
+}
+
+/** Texts may say February 30, and MySQL may hold it. */
+function isDay(date: string): boolean {
+  const day = date.slice(8);
+  if (day <= '28') return true;
+  const month = date.slice(5, 7);
+  if (month === '02') {
+    const year = Number(date.slice(0, 4));
+    return day === '29' && year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
+  }
+  return day <= (['04', '06', '09', '11'].includes(month) ? '30' : '31');
 }
 
 /** A number since 1970, every digit of it; one in a form such as 1.7e+12 is read as the double that it stands for. */

@@ -59,7 +59,8 @@ export class Producer {
    * broker, and again where that loses it.
    */
   async hand(transfer: Transfer): Promise<void> {
-    if (this.#closed) return;
+    // It may have ended while the queue was being opened: then its window is not wanted, or comes once more.
+    if (this.#closed || transfer.ended) return;
     // Its window is out of this process's hands: no node here is expected to take it.
     transfer.progressed();
     const queued = { window: transfer.window, owner: transfer.owner };

@@ -3,6 +3,7 @@
  * often it is put. Who works on one holds its lock and renews it for as long as it takes; where the lock runs
  * out, another machine takes the window.
  */
+import { setTimeout } from 'node:timers/promises';
 import type * as BullMQ from 'bullmq';
 import type * as IORedis from 'ioredis';
 import { asTmError, reasonOf, TmError } from '../errors';
@@ -20,6 +21,7 @@ import {
   type QueueSettings,
   type WindowQueue,
 } from './queue';
+import { RedisClients } from './redis-clients';
 
 export interface RedisPackages {
   readonly bullmq: Pick<typeof BullMQ, 'Queue' | 'QueueEvents' | 'Worker' | 'WaitingError'>;
@@ -35,9 +37,13 @@ export interface RedisTimes {
 
 type Job = BullMQ.Job<unknown, unknown>;
 
-interface ConnectOptions {
-  readonly enableOfflineQueue?: boolean;
-  readonly commandTimeout?: number;
+/** What BullMQ keeps going until it is closed: a worker, or the events of a queue. */
+interface Running {
+  run(): Promise<void>;
+  /** Resolves when nothing is under way any more. */
+  finish(): Promise<void>;
+  /** Waits for nothing. */
+  close(): Promise<void>;
 }
 
 /** One after another: a machine that dies frees its windows within half a minute. */
@@ -58,13 +64,12 @@ export class RedisQueue implements WindowQueue {
   readonly #settings: QueueSettings;
   readonly #listener: QueueListener;
   readonly #times: RedisTimes;
-  readonly #clients: IORedis.Redis[] = [];
+  readonly #clients: RedisClients;
+  readonly #client: IORedis.Redis;
   readonly #queue: BullMQ.Queue;
-  readonly #events: BullMQ.QueueEvents;
-  #worker: BullMQ.Worker | undefined;
-  #working: Promise<void> | undefined;
-  #closed = false;
-  #endPause: () => void = () => undefined;
+  readonly #running = new Map<Running, RedisClients>();
+  readonly #loops: Promise<void>[] = [];
+  readonly #closing = new AbortController();
 
   constructor(
     packages: RedisPackages,
@@ -78,17 +83,13 @@ export class RedisQueue implements WindowQueue {
     this.#settings = settings;
     this.#listener = listener;
     this.#times = times;
+    this.#clients = new RedisClients(packages.ioredis, address.url);
     // Without Redis a window is not put, and whoever has it keeps it: nothing piles up here meanwhile.
-    const client = this.#connect({ enableOfflineQueue: false, commandTimeout: COMMAND_TIMEOUT_MS });
-    this.#tellConnection(client);
-    const { Queue, QueueEvents } = packages.bullmq;
-    this.#queue = new Queue(settings.name, { connection: client, prefix: PREFIX });
+    this.#client = this.#clients.connect({ enableOfflineQueue: false, commandTimeout: COMMAND_TIMEOUT_MS });
+    this.#tellConnection(this.#client);
+    this.#queue = new packages.bullmq.Queue(settings.name, { connection: this.#client, prefix: PREFIX });
     this.#queue.on('error', ignore);
-    this.#events = new QueueEvents(settings.name, { connection: this.#connect(), prefix: PREFIX });
-    this.#events.on('error', ignore);
-    this.#events.on('completed', ({ jobId, returnvalue }) => {
-      listener.onDone(jobId, parseDone(returnvalue));
-    });
+    this.#keepRunning((connection) => this.#events(connection));
   }
 
   async put(queued: QueuedWindow): Promise<void> {
@@ -107,49 +108,71 @@ export class RedisQueue implements WindowQueue {
   }
 
   take(atOnce: number, deliver: Deliver): void {
-    this.#working = this.#work(atOnce, deliver);
+    this.#keepRunning((connection) => this.#worker(connection, atOnce, deliver));
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    this.#endPause();
-    const closing = Promise.allSettled([this.#worker?.close(), this.#events.close(), this.#queue.close()]);
-    // Without Redis its own close waits for it to come back.
-    if (!(await settlesWithin(CLOSE_WITHIN_MS, closing))) void this.#worker?.close(true).catch(ignore);
-    for (const client of this.#clients) client.disconnect();
-    await settlesWithin(CLOSE_WITHIN_MS, this.#working ?? Promise.resolve());
+    this.#closing.abort();
+    const running = [...this.#running];
+    const finished = Promise.allSettled(running.map(([each]) => each.finish()));
+    // Without Redis they would wait for it to come back.
+    if (this.#client.status === 'ready') await settlesWithin(CLOSE_WITHIN_MS, finished);
+    const closed = Promise.allSettled([...running.map(([each]) => each.close()), this.#queue.close()]);
+    const clients = [this.#clients, ...running.map(([, ofThis]) => ofThis)];
+    await Promise.all(clients.map((each) => each.end()));
+    await settlesWithin(CLOSE_WITHIN_MS, closed);
   }
 
-  /** What ends a worker for good, such as a refused password, may be over later. */
-  async #work(atOnce: number, deliver: Deliver): Promise<void> {
-    const { Worker } = this.#packages.bullmq;
-    while (!this.#closed) {
-      const worker = new Worker(
-        this.#settings.name,
-        (job: Job, token?: string) => this.#process(job, token, deliver),
-        {
-          connection: this.#connect(),
-          prefix: PREFIX,
-          concurrency: atOnce,
-          autorun: false,
-          lockDuration: this.#times.lockMs,
-          stalledInterval: this.#times.lookMs,
-          maxStalledCount: UNLIMITED,
-          runRetryDelay: RETRY_MS,
-          settings: { backoffStrategy: (failures) => pauseSeconds(failures) * 1000 },
-        },
-      );
-      worker.on('error', ignore);
-      this.#worker = worker;
-      try {
-        await worker.run();
-      } catch {
-        // The connection tells what is wrong with it.
-      }
-      if (this.#hasClosed()) return;
-      await worker.close(true).catch(ignore);
-      await this.#pause();
+  #keepRunning(open: (connection: IORedis.Redis) => Running): void {
+    this.#loops.push(this.#loop(open));
+  }
+
+  /** What ends it for good, such as a refused password, may be over later. Never rejects. */
+  async #loop(open: (connection: IORedis.Redis) => Running): Promise<void> {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      const clients = new RedisClients(this.#packages.ioredis, this.#address.url);
+      const running = open(clients.connect());
+      this.#running.set(running, clients);
+      // The connection tells what is wrong with it.
+      await running.run().catch(ignore);
+      // Closing closes it.
+      if (this.#closing.signal.aborted) return;
+      const closing = running.close();
+      await clients.end();
+      await settlesWithin(CLOSE_WITHIN_MS, closing);
+      this.#running.delete(running);
+      await setTimeout(RETRY_MS, undefined, { signal, ref: false }).catch(ignore);
     }
+  }
+
+  #events(connection: IORedis.Redis): Running {
+    const { QueueEvents } = this.#packages.bullmq;
+    const events = new QueueEvents(this.#settings.name, { connection, prefix: PREFIX, autorun: false });
+    events.on('error', ignore);
+    events.on('completed', ({ jobId, returnvalue }) => {
+      this.#listener.onDone(jobId, parseDone(returnvalue));
+    });
+    return { run: () => events.run(), finish: async () => undefined, close: () => events.close() };
+  }
+
+  #worker(connection: IORedis.Redis, concurrency: number, deliver: Deliver): Running {
+    const { Worker } = this.#packages.bullmq;
+    const process = (job: Job, token?: string): Promise<unknown> => this.#process(job, token, deliver);
+    const worker = new Worker(this.#settings.name, process, {
+      connection,
+      prefix: PREFIX,
+      concurrency,
+      autorun: false,
+      lockDuration: this.#times.lockMs,
+      stalledInterval: this.#times.lookMs,
+      maxStalledCount: UNLIMITED,
+      runRetryDelay: RETRY_MS,
+      settings: { backoffStrategy: (failures) => pauseSeconds(failures) * 1000 },
+    });
+    worker.on('error', ignore);
+    // Its own close waits for what is under way, and cannot be told later not to.
+    return { run: () => worker.run(), finish: () => worker.pause(), close: () => worker.close(true) };
   }
 
   async #process(job: Job, token: string | undefined, deliver: Deliver): Promise<unknown> {
@@ -173,18 +196,6 @@ export class RedisQueue implements WindowQueue {
     }
   }
 
-  #connect(options: ConnectOptions = {}): IORedis.Redis {
-    const client = new this.#packages.ioredis.Redis(this.#address.url, {
-      // BullMQ's own condition: what waits for a window waits as long as it takes.
-      maxRetriesPerRequest: null,
-      connectionName: 'turbomechanica',
-      ...options,
-    });
-    client.on('error', ignore);
-    this.#clients.push(client);
-    return client;
-  }
-
   #tellConnection(client: IORedis.Redis): void {
     let reason: unknown = new Error('the connection was closed');
     client.on('error', (error: unknown) => {
@@ -194,7 +205,7 @@ export class RedisQueue implements WindowQueue {
       this.#listener.onConnected();
     });
     client.on('close', () => {
-      if (!this.#closed) this.#listener.onUnreachable(this.#unreachable(reason));
+      if (!this.#closing.signal.aborted) this.#listener.onUnreachable(this.#unreachable(reason));
     });
   }
 
@@ -204,20 +215,6 @@ export class RedisQueue implements WindowQueue {
       'TM_BROKER_UNREACHABLE',
       `The broker ${this.#address.place} does not take windows: ${reason}`,
     );
-  }
-
-  #hasClosed(): boolean {
-    return this.#closed;
-  }
-
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, RETRY_MS).unref();
-      this.#endPause = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 }
 

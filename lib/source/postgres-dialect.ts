@@ -63,7 +63,7 @@ export const postgresDialect: Dialect = {
       : sql`${expression}::text COLLATE "C" LIKE ${bound({ as: 'text', value: pattern, column })} ESCAPE '!'`,
   finite: (expression, { kind }) =>
     kind === 'instant' || kind === 'naive'
-      ? sql`${expression} > '-infinity' AND ${expression} < 'infinity'`
+      ? sql`${expression} >= '0001-01-01' AND ${expression} < '10000-01-01'`
       : sql`true`,
   limited: (fields, rest, count) => sql`SELECT ${fields} ${rest} LIMIT ${raw(String(count))}`,
 };

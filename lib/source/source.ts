@@ -34,8 +34,11 @@ export interface Source {
   /** The database's own clock, in seconds since 1970 with fraction. Never this machine's. */
   clock(signal?: AbortSignal): Promise<number>;
   identify(): Promise<SourceIdentity>;
-  /** The oldest reading's instant in whole seconds, rounded down; undefined for an empty table. */
-  oldest(query: ReadingsQuery): Promise<EpochSeconds | undefined>;
+  /**
+   * The oldest reading's instant in whole seconds, rounded down; undefined for an empty table.
+   * @param warn told of stamps before it that are taken for none
+   */
+  oldest(query: ReadingsQuery, warn?: (message: string) => void): Promise<EpochSeconds | undefined>;
   /**
    * Streams the window's rows in order of time into a sink made for their plan, awaiting `drain` after each
    * chunk. Resolves only when the database itself said that the result is complete.

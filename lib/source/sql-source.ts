@@ -3,10 +3,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { TmError } from '../errors';
 import { withSignals } from '../signals';
 import { Turns } from '../turns';
-import type { EpochSeconds, Window } from '../window';
+import { quote, type EpochSeconds, type Window } from '../window';
 import { CellRows, RowsInHand } from './cells';
-import { isNumeric, type ColumnInfo, type TimeColumn } from './columns';
-import type { Storage } from './dialect';
+import type { ColumnInfo, TimeColumn } from './columns';
 import type { Engine } from './engine';
 import { planOf, rolesOf, selectedColumns, type ReadingPlan, type Roles } from './plan';
 import type { ReadingsQuery } from './query';
@@ -14,15 +13,8 @@ import type { ReadOptions, Source, SourceIdentity, TableInfo } from './source';
 import type { Sql } from './sql-text';
 import { Statements, storedAs, type Edges, type PlannedQuery } from './statements';
 import { tableParts } from './table-name';
-import {
-  edgeBound,
-  instantOf,
-  nativeBound,
-  needsNewest,
-  numberAsText,
-  severalTypes,
-  timeColumn,
-} from './time-column';
+import { edgeBound, instantOf, nativeBound } from './time-column';
+import { ALL_NUMBERS, TimeProbe } from './time-probe';
 
 /** A query whose columns are known. */
 interface Planned extends PlannedQuery {
@@ -41,6 +33,7 @@ const NO_ROWS: Edges = {
 export class SqlSource implements Source {
   readonly #engine: Engine;
   readonly #statements: Statements;
+  readonly #probe: TimeProbe;
   readonly #timeZone: string;
   readonly #plans = new WeakMap<ReadingsQuery, Planned>();
   readonly #closing = new AbortController();
@@ -55,6 +48,7 @@ export class SqlSource implements Source {
   ) {
     this.#engine = engine;
     this.#statements = new Statements(engine.dialect);
+    this.#probe = new TimeProbe(engine, this.#statements);
     this.#timeZone = timeZone;
     this.#readTurns = new Turns(Math.max(1, engine.poolSize - 1));
   }
@@ -73,21 +67,34 @@ export class SqlSource implements Source {
     return { product: product ?? '', version: version ?? '', user: user ?? '' };
   }
 
-  async oldest(query: ReadingsQuery): Promise<EpochSeconds | undefined> {
+  async oldest(
+    query: ReadingsQuery,
+    warn: (message: string) => void = silent,
+  ): Promise<EpochSeconds | undefined> {
     const now = Math.ceil(await this.clock());
     return this.#run(async (signal) => {
       const { roles, order, empty } = await this.#plan(query, signal);
       if (empty) return undefined;
       const edges = this.#edges({ start: 0, end: now }, order, roles);
-      const oldest = await this.#extreme(
-        'min',
-        query,
-        roles.order,
-        edges,
-        signal,
-        storedAs(roles.order, order),
-      );
-      return oldest === null ? undefined : Math.floor(instantOf(oldest, order, this.#timeZone));
+      const stored = storedAs(roles.order, order);
+      const of = { which: 'min', edges, signal } as const;
+      const least = await this.#probe.extreme(query, roles.order, { ...of, any: true });
+      if (least === undefined) return undefined;
+      // 0 and -1 stand for no time.
+      const earliest = order.kind === 'epoch' ? 1 : EARLIEST;
+      const from = edgeBound(earliest, order, this.#timeZone, roles.order);
+      const oldest = await this.#probe.extreme(query, roles.order, {
+        ...of,
+        ...(stored ? { stored } : {}),
+        range: { from },
+        dated: order.kind === 'text',
+      });
+      if (oldest !== least) {
+        warn(
+          `The timestamp column ${JSON.stringify(roles.order.name)} holds ${quote(least)}, which is taken for no time: delivery does not begin with it.`,
+        );
+      }
+      return oldest === undefined ? undefined : Math.floor(instantOf(oldest, order, this.#timeZone));
     });
   }
 
@@ -153,13 +160,19 @@ export class SqlSource implements Source {
 
   /** What the query's columns are is asked each time, for a table may be altered; what they mean is kept. */
   async #plan(query: ReadingsQuery, signal: AbortSignal): Promise<Planned> {
-    const columns = await this.#engine.describe(this.#statements.describe(query, NO_ROWS), signal);
+    const columns = await this.#describe(query, signal);
     const known = this.#plans.get(query);
-    if (known && isDeepStrictEqual(columns, known.columns) && !this.#changes(known.roles)) return known;
+    if (
+      known &&
+      isDeepStrictEqual(columns, known.columns) &&
+      !this.#probe.changes(known.roles.order) &&
+      !this.#probe.changes(known.roles.timestamp)
+    )
+      return known;
     const roles = rolesOf(query, columns);
-    const order = await this.#time(query, roles.order, signal);
+    const order = await this.#probe.time(query, roles.order, signal);
     const timestamp =
-      roles.timestamp === roles.order ? order : await this.#postedTime(query, roles.timestamp, signal);
+      roles.timestamp === roles.order ? order : await this.#probe.postedTime(query, roles.timestamp, signal);
     const times = { order: order ?? { kind: 'naive' }, timestamp: timestamp ?? { kind: 'naive' } } as const;
     const plan = planOf(query, roles, times);
     const planned = { query, columns, roles, plan, order: times.order, empty: order === undefined };
@@ -167,61 +180,21 @@ export class SqlSource implements Source {
     return planned;
   }
 
-  /** Whether a column of time may hold something else by now than it held. */
-  #changes({ order, timestamp }: Roles): boolean {
-    return (
-      this.#engine.dialect.storage !== undefined && [order, timestamp].some(({ kind }) => kind === 'mixed')
-    );
-  }
-
-  /** @returns undefined where there is no row that would tell */
-  async #time(
-    query: ReadingsQuery,
-    column: ColumnInfo,
-    signal: AbortSignal,
-  ): Promise<TimeColumn | undefined> {
-    const { epochUnit } = query;
-    if (!needsNewest(column, epochUnit)) return timeColumn(column, epochUnit, undefined);
-    if (column.kind === 'mixed' && this.#engine.dialect.storage) {
-      const { text, number } = await this.#storedTimes(query, column, signal);
-      if (text !== undefined && number !== undefined) throw severalTypes(column, text, number);
-      const newest = text ?? number;
-      if (newest !== undefined) return timeColumn(column, epochUnit, newest);
+  /** What the user's own SQL compares with its parameters is not known yet: times, or numbers since 1970. */
+  async #describe(query: ReadingsQuery, signal: AbortSignal): Promise<ColumnInfo[]> {
+    const describe = (edges: Edges): Promise<ColumnInfo[]> =>
+      this.#engine.describe(this.#statements.describe(query, edges), signal);
+    try {
+      return await describe(NO_ROWS);
+    } catch (error) {
+      const failure = this.#engine.error(error);
+      if (query.from !== 'sql' || !(failure instanceof TmError) || failure.code !== 'TM_QUERY_FAILED')
+        throw error;
+      return await describe(ALL_NUMBERS).catch(() => {
+        signal.throwIfAborted();
+        throw error;
+      });
     }
-    for (const edges of everything(column)) {
-      const newest = await this.#extreme('max', query, column, edges, signal);
-      if (newest !== null) return timeColumn(column, epochUnit, newest);
-    }
-    return undefined;
-  }
-
-  /** Of a time that is only posted each text may have a form of its own, and each value a type of its own. */
-  async #postedTime(
-    query: ReadingsQuery,
-    column: ColumnInfo,
-    signal: AbortSignal,
-  ): Promise<TimeColumn | undefined> {
-    if (column.kind === 'text') return { kind: 'naive' };
-    if (column.kind !== 'mixed' || !this.#engine.dialect.storage) return this.#time(query, column, signal);
-    const { number } = await this.#storedTimes(query, column, signal);
-    return number === undefined ? { kind: 'naive' } : timeColumn(column, query.epochUnit, number);
-  }
-
-  /**
-   * The newest time of each type in a column that may hold several. Looked for before each window: rows of the other
-   * type are in no window, and would be lost without a word.
-   * @throws TmError TM_QUERY_COLUMNS where a text is a number: it is ordered as a text
-   */
-  async #storedTimes(
-    query: ReadingsQuery,
-    column: ColumnInfo,
-    signal: AbortSignal,
-  ): Promise<{ text: string | undefined; number: string | undefined }> {
-    const newest = async (stored: keyof Storage, edges: Edges): Promise<string | undefined> =>
-      (await this.#extreme('max', query, column, edges, signal, stored)) ?? undefined;
-    const digits = await newest('digits', ALL_TEXTS);
-    if (digits !== undefined && EPOCH_TEXT.test(digits)) throw numberAsText(column, digits);
-    return { text: await newest('times', ALL_TEXTS), number: await newest('numbers', ALL_NUMBERS) };
   }
 
   #edges({ start, end }: Window, order: TimeColumn, roles: Roles): Edges {
@@ -229,19 +202,6 @@ export class SqlSource implements Source {
       start: edgeBound(start, order, this.#timeZone, roles.order),
       end: edgeBound(end, order, this.#timeZone, roles.order),
     };
-  }
-
-  async #extreme(
-    which: 'min' | 'max',
-    query: ReadingsQuery,
-    column: ColumnInfo,
-    edges: Edges,
-    signal: AbortSignal,
-    stored?: keyof Storage,
-  ): Promise<string | null> {
-    const statement = this.#statements.extreme(which, query, column, edges, stored);
-    const [row] = await this.#engine.rows(statement, signal);
-    return row?.[0] ?? null;
   }
 
   async #cell(statement: Sql): Promise<string | null | undefined> {
@@ -271,23 +231,10 @@ export class SqlSource implements Source {
   }
 }
 
-const ALL_NUMBERS: Edges = {
-  start: { as: 'number', value: '0' },
-  end: { as: 'number', value: '9000000000000000000' },
-};
-const ALL_TEXTS: Edges = {
-  start: { as: 'text', value: '0001-01-01T00:00:00' },
-  end: { as: 'text', value: '9999-12-31T23:59:59' },
-};
+const silent = (): void => undefined;
 
-/** Seconds of this century, or parts of them. */
-const EPOCH_TEXT = /^1\d{9,18}(\.\d*)?$/;
-
-/** Edges around all that a column of text or numbers may hold; where it may be either, one and then the other. */
-function everything(column: ColumnInfo): readonly Edges[] {
-  if (isNumeric(column)) return [ALL_NUMBERS];
-  return column.kind === 'mixed' ? [ALL_TEXTS, ALL_NUMBERS] : [ALL_TEXTS];
-}
+/** 1900-01-01T00:00:00Z. What is older was not measured: years 1 and 1753 are how programs write that they know none. */
+const EARLIEST = -2_208_988_800;
 
 /** What `drain` threw: it passes through the engine, and is no error of the database's. */
 class Ours extends Error {

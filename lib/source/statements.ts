@@ -27,6 +27,18 @@ export interface Edges {
   readonly end: Bound;
 }
 
+/** Of what of a column. */
+export interface Extreme {
+  readonly which: 'min' | 'max';
+  /** In a column that may hold several types: which of them. */
+  readonly stored?: keyof Storage;
+  /** Of all there is, times or not. */
+  readonly any?: boolean;
+  /** Only texts that begin as a date. */
+  readonly dated?: boolean;
+  readonly range?: { readonly from?: Bound; readonly before?: Bound };
+}
+
 export interface PlannedQuery {
   readonly query: ReadingsQuery;
   readonly roles: Roles;
@@ -75,22 +87,25 @@ export class Statements {
     return sql`${before}${newest}`;
   }
 
-  /**
-   * The least or greatest of the column that rows are ordered by, as text; NULL where there is none.
-   * @param stored of a column that may hold several types: which of them
-   */
+  /** The least or greatest of a column of time, as text; NULL where there is none. */
   extreme(
-    which: 'min' | 'max',
     query: ReadingsQuery,
     column: ColumnInfo,
     edges: Edges,
-    stored?: keyof Storage,
+    { which, stored, any = false, dated = false, range = {} }: Extreme,
   ): Sql {
+    const { dialect } = this;
     const expression = this.#column(column.name);
-    const compared = isText(column) ? this.dialect.binary(expression) : expression;
-    const extreme = this.dialect.text(sql`${raw(which)}(${compared})`, column, 'timestamp');
+    const compared = isText(column) ? dialect.binary(expression) : expression;
+    const extreme = dialect.text(sql`${raw(which)}(${compared})`, column, 'timestamp');
     const { before, from } = this.#source(query, edges);
-    return sql`${before}SELECT ${extreme} FROM ${from} WHERE ${join(this.#timely(column, stored), ' AND ')}`;
+    const conditions = [
+      ...(any ? [sql`${expression} IS NOT NULL`] : this.#timely(column, stored)),
+      ...(dated ? [dialect.like(expression, column, '____-__-__%')] : []),
+      ...(range.from ? [sql`${compared} >= ${bound(range.from)}`] : []),
+      ...(range.before ? [sql`${compared} < ${bound(range.before)}`] : []),
+    ];
+    return sql`${before}SELECT ${extreme} FROM ${from} WHERE ${join(conditions, ' AND ')}`;
   }
 
   createIndex(table: string, column: string): string {

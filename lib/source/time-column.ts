@@ -37,14 +37,15 @@ export function timeColumn(
   if (column.kind === 'instant' || column.kind === 'naive') return { kind: column.kind };
   if (column.kind === 'boolean') throw notTime(column, undefined);
   if (isNumeric(column) || (column.kind === 'mixed' && isFinite(Number(newest)))) {
-    return { kind: 'epoch', digits: unit === undefined ? digitsOf(Number(newest)) : UNIT_DIGITS[unit] };
+    return { kind: 'epoch', digits: unit === undefined ? epochDigits(Number(newest)) : UNIT_DIGITS[unit] };
   }
   const form = textForm(newest ?? '');
   if (!form) throw notTime(column, newest);
   return { kind: 'text', ...form };
 }
 
-function digitsOf(newest: number): EpochDigits {
+/** The unit that a number of today would be of. */
+export function epochDigits(newest: number): EpochDigits {
   return LEAST_OF.find(([least]) => Math.abs(newest) >= least)?.[1] ?? 0;
 }
 
@@ -60,16 +61,20 @@ function textForm(text: string): TimeTextForm | undefined {
   };
 }
 
-/** @throws TmError TM_QUERY_COLUMNS where a text is of another form than those that it was compared with */
-export function checkForm(native: string, time: TimeColumn): void {
-  if (time.kind !== 'text') return;
+export function isTimeText(text: string): boolean {
+  return textForm(text) !== undefined;
+}
+
+/**
+ * @returns whether it is a time at all
+ * @throws TmError TM_QUERY_COLUMNS where a text is of another form than those that it was compared with
+ */
+export function hasForm(native: string, time: TimeColumn): boolean {
+  if (time.kind !== 'text') return true;
   const form = textForm(native);
-  if (
-    form?.separator === time.separator &&
-    form.precision === time.precision &&
-    form.offset === time.offset
-  ) {
-    return;
+  if (!form) return false;
+  if (form.separator === time.separator && form.precision === time.precision && form.offset === time.offset) {
+    return true;
   }
   throw new TmError(
     'TM_QUERY_COLUMNS',
@@ -139,7 +144,8 @@ function localText(local: number, separator: string): string {
   return formatInstant(local).replace('T', separator).replace('Z', '');
 }
 
-function epochText(edge: EpochSeconds, digits: EpochDigits): string {
+/** Whole seconds in a unit of so many digits more. */
+export function epochText(edge: EpochSeconds, digits: EpochDigits): string {
   return edge === 0 ? '0' : `${edge}${'0'.repeat(digits)}`;
 }
 
@@ -171,5 +177,13 @@ export function numberAsText({ name }: ColumnInfo, digits: string): TmError {
   return new TmError(
     'TM_QUERY_COLUMNS',
     `The timestamp column ${JSON.stringify(name)} holds a number as a text, ${quote(digits)}, which windows do not find. Store it as a number, or read the table through SQL of your own: CAST(${JSON.stringify(name)} AS INTEGER) AS timestamp.`,
+  );
+}
+
+/** @returns that numbers of a column are of times in several units, of which only one can be read */
+export function severalUnits({ name }: ColumnInfo, one: string, other: string): TmError {
+  return new TmError(
+    'TM_QUERY_COLUMNS',
+    `The timestamp column ${JSON.stringify(name)} holds numbers of several units, ${one} and ${other} among them. Say in epochUnit which of them its times are in; the others are not read.`,
   );
 }

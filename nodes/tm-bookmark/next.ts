@@ -1,6 +1,5 @@
 /** Action *next window*: on any message, the windows that are due, one after another until caught up. */
 import type { NodeMessage } from 'node-red';
-import { Alarm } from '../../lib/alarm';
 import { asTmError, SHORT_REASONS } from '../../lib/errors';
 import { Schedule, type ScheduleSettings, type ScheduleState } from '../../lib/schedule';
 import { scheduleSettings, SettingsReader, type RawSettings } from '../../lib/settings';
@@ -24,13 +23,8 @@ export function nextBehaviour(node: ConnectorNode, raw: RawSettings, connections
   const settings = scheduleSettings(raw, timeZone);
   const name = bookmarkName(raw, node.id);
   const source = connections.source();
-  const alarm = new Alarm(node.id, {
-    // Opened here: what is wrong with it is said at deploy, not at the first message.
-    store: connections.store(),
-    report: (error, notice) => {
-      node.problem(error, notice);
-    },
-  });
+  // Opened here: what is wrong with its store is said at deploy, not at the first message.
+  const alarm = connections.alarm(node);
   let opening: Promise<Schedule> | undefined;
   let schedule: Schedule | undefined;
   let closed = false;

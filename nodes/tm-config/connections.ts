@@ -2,8 +2,10 @@
  * What the nodes that share a tm-config share: one connection pool, one HTTP client, one state store, one
  * object per bookmark. Opened when first needed, closed on redeploy.
  */
+import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Node, NodeAPI } from 'node-red';
+import { Alarm } from '../../lib/alarm';
 import { Bookmark } from '../../lib/bookmark';
 import { Endpoint } from '../../lib/endpoint/endpoint';
 import { TmError } from '../../lib/errors';
@@ -17,6 +19,7 @@ import type { ReadingsQuery, Source } from '../../lib/source/source';
 import { DatabaseStore } from '../../lib/state/database-store';
 import { FileStore } from '../../lib/state/file-store';
 import type { StateStore } from '../../lib/state/store';
+import type { ConnectorNode } from '../shared/node';
 import { endpointSettings } from './endpoint-settings';
 import { tlsOptions } from './tls';
 
@@ -138,6 +141,21 @@ export class Connections {
     return store;
   }
 
+  /** To Catch, through the node whose alarm it is. @throws TmError TM_SETTING_INVALID, TM_ENV_UNSET */
+  alarm(node: Pick<ConnectorNode, 'id' | 'problem'>): Alarm {
+    return new Alarm(this.ownerOf(node), {
+      store: this.store(),
+      report: (error, notice) => {
+        node.problem(error, notice);
+      },
+    });
+  }
+
+  /** Whose state of this machine alone it is: where several share a database, the same flow runs on each. */
+  ownerOf({ id }: Pick<ConnectorNode, 'id'>): string {
+    return this.settings.state === 'database' ? `${id}@${hostname()}` : id;
+  }
+
   /** What the endpoint refused for good. @throws TmError TM_SETTING_INVALID, TM_ENV_UNSET */
   rejected(): RejectedRanges {
     this.#rejected ??= new RejectedRanges({
@@ -204,7 +222,9 @@ export class Connections {
     }
     const oldest: number[] = [];
     for (const query of this.#readers.values()) {
-      const instant = await this.source().oldest(query);
+      const instant = await this.source().oldest(query, (message) => {
+        this.#node.warn(message);
+      });
       if (instant !== undefined) oldest.push(instant);
     }
     return oldest.length === 0 ? undefined : Math.min(...oldest);

@@ -3,7 +3,6 @@
  * what the cloud refused for good.
  */
 import type { NodeAPI, NodeMessageInFlow } from 'node-red';
-import { Alarm } from '../../lib/alarm';
 import { SEARCH_POSTS } from '../../lib/endpoint/delivery';
 import type { Delivery, EndpointState } from '../../lib/endpoint/endpoint';
 import { SHORT_REASONS, asTmError, type TmError } from '../../lib/errors';
@@ -38,12 +37,7 @@ export = function register(RED: NodeAPI): void {
     const closing = new AbortController();
     const refusals = new Refusals(connections.rejected(), settings.refused);
     /** The endpoint holds, or is away for longer than the attempts last. */
-    const alarm = new Alarm(node.id, {
-      store: connections.store(),
-      report: (error, notice) => {
-        node.problem(error, notice);
-      },
-    });
+    const alarm = connections.alarm(node);
     /** How many more posts may look for refused readings, shared by a window's batches. */
     const searches = new WeakMap<Transfer, { left: number }>();
     const searchOf = (part: BatchPart | undefined): { left: number } => {

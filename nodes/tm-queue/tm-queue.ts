@@ -3,7 +3,7 @@
  * emitted, up to its own limit of windows at a time.
  */
 import type { NodeAPI, NodeMessageInFlow } from 'node-red';
-import { Alarm } from '../../lib/alarm';
+import type { Alarm } from '../../lib/alarm';
 import { asTmError, SHORT_REASONS, TmError } from '../../lib/errors';
 import type { BrokerAddress } from '../../lib/queue/broker-url';
 import { Consumer } from '../../lib/queue/consumer';
@@ -72,12 +72,7 @@ class SharedWindows implements Required<Behaviour> {
     this.#connections = connections;
     this.#settings = settings;
     this.#broker = broker;
-    this.#alarm = new Alarm(node.id, {
-      store: connections.store(),
-      report: (error, notice) => {
-        node.problem(error, notice);
-      },
-    });
+    this.#alarm = connections.alarm(node);
     this.#consumer = new Consumer({
       transfers,
       bookmark: (name) => connections.bookmark(name),
@@ -100,11 +95,12 @@ class SharedWindows implements Required<Behaviour> {
 
   async input(message: NodeMessageInFlow): Promise<void> {
     const { transfer: id, bookmark, task } = idsOf(message);
-    const transfer = transfers.get(id);
+    const known = transfers.get(id);
+    const transfer = known?.ended ? undefined : known;
     // Its window failed, was cancelled, or belongs to before a redeploy: it is given out again.
-    if (id !== undefined && (!transfer || transfer.ended) && (bookmark ?? task) !== undefined) return;
+    if (id !== undefined && !transfer && (bookmark ?? task) !== undefined) return;
     const { producer } = await this.#opening;
-    if (transfer && !transfer.ended) await producer.hand(transfer);
+    if (transfer) await producer.hand(transfer);
     else {
       const window = parseWindow(message.payload, this.#connections.settings.timeZone);
       await producer.put({ window, owner: {} });

@@ -5,7 +5,7 @@ import { preview } from '../../lib/preview';
 import type { ReadingsQuery } from '../../lib/source/source';
 import { until } from '../support/until';
 import { writeTime, type EngineFixture, type TestTime } from './fixture';
-import { DAY, Harness, longQuery, valuesOf } from './harness';
+import { DAY, Harness, longQuery, valuesOf, windowOf } from './harness';
 import { sourceContract } from './source-contract';
 
 const title = 'A source on MySQL and MariaDB';
@@ -186,6 +186,23 @@ suite(mysqlMissing === undefined ? title : `${title}: ${mysqlMissing}`, () => {
         Object.create(null),
       );
       assert.equal(harness.counts?.withoutTimestamp, 1);
+    });
+
+    it('days that no month has end no window', async () => {
+      await query("SET sql_mode = 'ALLOW_INVALID_DATES'");
+      try {
+        await harness.table({ sensor: 'varchar(20)', ts: 'datetime', value: 'int' }, [
+          ['a', '2025-12-31 23:59:59', '1'],
+          ['a', '2026-00-00 00:00:00', '2'],
+          ['a', '2026-02-31 00:00:00', '3'],
+          ['a', '2026-03-01 00:00:00', '4'],
+        ]);
+      } finally {
+        await query('SET sql_mode = DEFAULT');
+      }
+      const window = windowOf('2025-12-31T00:00:00Z', '2026-03-02T00:00:00Z');
+      assert.deepEqual(valuesOf((await harness.posted(longQuery(), window)).a), [1, 4]);
+      assert.equal(harness.counts?.withoutTimestamp, 2);
     });
 
     it('floats have all of their digits, in the user’s own SQL too, and doubles theirs, whatever they are called', async () => {

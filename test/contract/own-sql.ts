@@ -1,6 +1,7 @@
 /** TRAP 13: the user's own SQL. */
 import assert from 'node:assert/strict';
-import { longQuery, valuesOf, windowOf, type Harness } from './harness';
+import { longQuery, shortest, timeAt, valuesOf, windowOf, type Harness } from './harness';
+import { titleOf } from './windows';
 
 export function ownSql(harness: Harness): void {
   const { quote } = harness.fixture;
@@ -36,6 +37,40 @@ export function ownSql(harness: Harness): void {
     assert.deepEqual(valuesOf(second.a), [3]);
     assert.equal(await source.oldest(query), Date.parse('2026-01-01T00:00:00Z') / 1000);
   });
+
+  for (const time of harness.fixture.times) {
+    it(`trap 13: over ${titleOf(time)}: the edges are of its form, and so are the stamps`, async () => {
+      const { types } = harness.fixture;
+      const stamps = [
+        '2025-12-31T23:59:59Z',
+        '2026-01-01T00:00:00Z',
+        '2026-01-01T23:59:59Z',
+        '2026-01-02T00:00:00Z',
+      ];
+      await harness.table(
+        { sensor: types.varchar(20), ts: time.type, value: types.integer },
+        stamps.map((at, index) => ['a', time.write(timeAt(at, 'UTC')), String(index)]),
+      );
+      const sql = `SELECT ${columns} ${from} >= :start_time AND ${quote('ts')} < :end_time`;
+      const source = harness.open();
+      const query = { from: 'sql', sql } as const;
+      const { a = [] } = await harness.posted(query, undefined, { source });
+      // A date is its midnight.
+      const expected =
+        time.kind === 'date' ? ['2026-01-01T00:00:00Z', '2026-01-01T00:00:00Z'] : stamps.slice(1, 3);
+      assert.deepEqual(
+        a.map(({ timestamp, value }) => [shortest(timestamp), value]),
+        [
+          [expected[0], 1],
+          [expected[1], 2],
+        ],
+      );
+      assert.equal(
+        await source.oldest(query),
+        Date.parse(time.kind === 'date' ? '2025-12-31' : '2025-12-31T23:59:59Z') / 1000,
+      );
+    });
+  }
 
   it('without the columns that are needed is refused', async () => {
     const sql = `SELECT ${quote('ts')} ${from} >= :start_time AND ${quote('ts')} < :end_time`;

@@ -109,6 +109,84 @@ export function windows(harness: Harness): void {
     assert.deepEqual(valuesOf((await harness.posted(longQuery(), DAY, { source })).a), [1]);
   });
 
+  it('texts that are no times are left out and counted, and end no window', async () => {
+    const [texts] = fixture.times.filter(({ kind }) => kind === 'text');
+    assert(texts);
+    const junk = [
+      '2026-01-01',
+      '2026-13-01T00:00:00Z',
+      '2026-02-30T00:00:00Z',
+      '2026-01-01T24:61:00Z',
+      '2026-01-01T0?',
+      '',
+      '0000-00-00T00:00:00Z',
+      'n/a',
+    ];
+    const good = ['2026-01-01T00:00:00Z', '2026-01-01T12:00:00Z'];
+    await harness.table(
+      { sensor: fixture.types.varchar(20), ts: texts.type, value: fixture.types.integer },
+      [...good, ...junk.slice(1)].map((at, index) => ['a', at, String(index)]),
+    );
+    const source = harness.open();
+    const all = windowOf('2025-12-31T00:00:00Z', '2027-01-01T00:00:00Z');
+    const { a } = await harness.posted(longQuery(), all, { source });
+    assert.deepEqual(
+      a?.map(({ timestamp, value }) => [shortest(timestamp), value]),
+      good.map((at, index) => [at, index]),
+    );
+    assert.equal(harness.counts?.withoutTimestamp, 4);
+    assert.equal(await source.oldest(longQuery()), DAY.start);
+    // A time of another form is one that would be lost.
+    await harness.insert([['a', junk[0] ?? '', '9']]);
+    await assert.rejects(harness.posted(longQuery(), all, { source }), { code: 'TM_QUERY_COLUMNS' });
+  });
+
+  it('numbers that stand for no time do not hide which unit the times are in', async () => {
+    for (const time of fixture.times.filter(
+      ({ kind, type }) => kind === 'epoch' && type !== 'int' && type !== 'integer',
+    )) {
+      await harness.table(
+        { sensor: fixture.types.varchar(20), ts: time.type, value: fixture.types.integer },
+        [
+          ['a', time.write(timeAt('2026-01-01T00:00:00Z', 'UTC')), '1'],
+          ['a', time.write(timeAt('9999-12-31T23:59:59Z', 'UTC')), '2'],
+          ['a', '0', '3'],
+          ['a', '-1', '4'],
+        ].filter(
+          ([, stamp, value]) =>
+            !(value === '2' && (stamp ?? '').length > 18) &&
+            !(value === '4' && time.type.includes('unsigned')),
+        ),
+      );
+      const source = harness.open();
+      const { a } = await harness.posted(longQuery(), DAY, { source });
+      assert.deepEqual(valuesOf(a), [1], titleOf(time));
+      const warnings: string[] = [];
+      assert.equal(
+        await source.oldest(longQuery(), (message) => warnings.push(message)),
+        DAY.start,
+        titleOf(time),
+      );
+      assert.match(warnings.join(), /holds "(0|-1).*taken for no time/);
+      await source.close();
+    }
+    const bigint = fixture.times.find(({ kind, digits }) => kind === 'epoch' && digits === 3);
+    assert(bigint);
+    await harness.table(
+      { sensor: fixture.types.varchar(20), ts: bigint.type, value: fixture.types.integer },
+      [
+        ['a', '1767225600', '1'],
+        ['a', '1767225600000', '2'],
+      ],
+    );
+    await assert.rejects(harness.posted(), {
+      code: 'TM_QUERY_COLUMNS',
+      message: /several units, 1767225600(\.0)? and 1767225600000/,
+    });
+    assert.deepEqual(valuesOf((await harness.posted(longQuery({ epochUnit: 's' }))).a), [1]);
+    assert.deepEqual(valuesOf((await harness.posted(longQuery({ epochUnit: 'ms' }))).a), [2]);
+  });
+
   it('a column that was empty is understood once it has rows', async () => {
     const query = longQuery();
     for (const time of fixture.times) {

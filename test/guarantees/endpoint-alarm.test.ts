@@ -3,7 +3,11 @@
  * more when it takes readings again, also where a redeploy mended it.
  */
 import assert from 'node:assert/strict';
+import os from 'node:os';
+import sinon from 'sinon';
 import type { AlarmNotice } from '../../lib/alarm';
+import { parseDatabaseUrl } from '../../lib/database-url';
+import { DatabaseStore } from '../../lib/state/database-store';
 import type { Reply } from '../../scripts/start/cloud';
 import {
   collect,
@@ -11,10 +15,12 @@ import {
   inject,
   messageWhere,
   redeploy,
+  undeploy,
   useNodeRed,
   type FlowMessage,
 } from '../support/flow';
 import { usePlant } from '../support/plant';
+import { testDatabase } from '../support/test-database';
 import { until } from '../support/until';
 
 const START = '2026-01-01T00:00:00Z';
@@ -27,8 +33,12 @@ describe('An endpoint that takes nothing', () => {
   useNodeRed();
   let reply: Reply | undefined;
   const plant = usePlant({ respond: () => reply });
+  const state = testDatabase();
   beforeEach(() => {
     reply = undefined;
+  });
+  afterEach(() => {
+    sinon.restore();
   });
 
   const flow = () =>
@@ -101,6 +111,34 @@ describe('An endpoint that takes nothing', () => {
     await until(() => errors.length > 0);
     assert.deepEqual(errors.map(codeOf), ['TM_RECOVERED']);
     assert.equal(errors.map(noticeOf)[0]?.since, since);
+  });
+
+  it('to one of several machines, is over when it takes readings of that one', async () => {
+    await plant.history(START, 600);
+    const config = { 'cfg-1': { state: 'database' } };
+    const shared = (key: string) => ({
+      'cfg-1': { ...plant.credentials['cfg-1'], endpointKey: key, stateUrl: state.url },
+    });
+    const nodes = flow().map((node) => ({ ...node, ...config[node.id as 'cfg-1'] }));
+    // Another machine, with another key.
+    const other = sinon.stub(os, 'hostname').returns('plant-8');
+    await deploy(nodes, shared('a-wrong-key'));
+    const raised = messageWhere('errors', (message) => codeOf(message) === 'TM_ENDPOINT_HOLD');
+    inject('bookmark-next');
+    await raised;
+    other.restore();
+    await redeploy(nodes, shared(plant.credentials['cfg-1'].endpointKey));
+    const errors = collect('errors');
+    const done = messageWhere('committed', committed);
+    inject('bookmark-next');
+    await done;
+    // Whatever is to be said and stored has been when it is closed.
+    await undeploy();
+    assert.deepEqual(errors.map(codeOf), []);
+    const store = DatabaseStore.connect(parseDatabaseUrl(state.url));
+    const stored = await store.list('alarm');
+    await store.close();
+    assert.deepEqual(stored, ['post-1@plant-8']);
   });
 
   it('readings sent by hand, which nobody sends again, end in an error of their own', async () => {

@@ -48,12 +48,19 @@ describe('Odd stamps', () => {
     ]);
   });
 
-  it('before the year 1 are a clear error where delivery is to begin with them', async () => {
-    await plant.client.query("insert into sensor_data values ('OLD', '0044-03-15 BC', 1)");
-    await assert.rejects(source.oldest(SENSOR_DATA), ({ code, message }: Error & { code?: string }) => {
-      assert.match(code ?? '', /^TM_/);
-      assert.match(message, /0044-03-15.*BC/);
-      return true;
-    });
+  it('that were never measured do not have delivery begin with them, and that is said', async () => {
+    const warnings: string[] = [];
+    const oldest = () => source.oldest(SENSOR_DATA, (message) => warnings.push(message));
+    await plant.client.query("insert into sensor_data values ('NEW', '2026-01-01T00:00:00Z', 1)");
+    assert.equal(await oldest(), parseInstant('2026-01-01T00:00:00Z', 'test', 'UTC'));
+    assert.equal(warnings.length, 0);
+    for (const odd of ['0044-03-15 BC', '-infinity', '0001-01-01', '1753-01-01']) {
+      await plant.client.query(`insert into sensor_data values ('ODD', '${odd}', 1)`);
+      assert.equal(await oldest(), parseInstant('2026-01-01T00:00:00Z', 'test', 'UTC'));
+      assert.match(warnings.splice(0).join(), /holds ".*", which is taken for no time/);
+      await plant.client.query("delete from sensor_data where sensor_id = 'ODD'");
+    }
+    await plant.client.query("update sensor_data set timestamp = 'infinity'");
+    assert.equal(await oldest(), undefined);
   });
 });

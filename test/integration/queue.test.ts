@@ -5,7 +5,7 @@ import { TmError } from '../../lib/errors';
 import { keyOf, type Done, type QueuedWindow } from '../../lib/queue/queue';
 import type { Receipt } from '../../lib/transfer';
 import { formatWindow } from '../../lib/window';
-import { BROKERS, brokerMissing, brokerUrl, ownBroker } from '../support/brokers';
+import { BROKERS, brokerMissing, brokerUrl, ownBroker, type BrokerKind } from '../support/brokers';
 import { rawMessages, useMachines } from '../support/queue-machines';
 import { TcpProxy } from '../support/tcp-proxy';
 import { until } from '../support/until';
@@ -142,10 +142,9 @@ for (const kind of BROKERS) {
     });
 
     it('gives what a machine that vanished had to another', async () => {
-      const url = new URL(await brokerUrl(kind));
-      if (url.port === '') url.port = kind === 'redis' ? '6379' : '5672';
-      const proxy = await TcpProxy.start(url.href);
-      const [vanishing, other] = [machines.add(proxy.through(url.href)), machines.add()];
+      const url = await urlWithPort(kind);
+      const proxy = await TcpProxy.start(url);
+      const [vanishing, other] = [machines.add(proxy.through(url)), machines.add()];
       const hold = held();
       vanishing.take(1, () => hold.promise);
       await vanishing.connected();
@@ -178,21 +177,51 @@ for (const kind of BROKERS) {
       assert.equal(machine.problems[0]?.code, 'TM_MESSAGE_INVALID');
     });
 
-    it('closes in seconds while the broker is away', async () => {
-      const url = new URL(await brokerUrl(kind));
-      if (url.port === '') url.port = kind === 'redis' ? '6379' : '5672';
-      const proxy = await TcpProxy.start(url.href);
-      const machine = machines.add(proxy.through(url.href));
+    it('closes in seconds while the broker is away, and leaves nothing that goes on', async () => {
+      const url = await urlWithPort(kind);
+      const proxy = await TcpProxy.start(url);
+      const through = proxy.through(url);
+      const before = resources();
+      const machine = machines.add(through);
       const hold = held();
       machine.take(1, () => hold.promise);
       await machine.connected();
       await machine.queue.put(windowAt(0));
       await until(() => machine.taken.length === 1);
       await proxy.refuse();
+      await until(() => machine.unreachable.length > 0);
       hold.fail(new TmError('TM_CLOSED', 'is being stopped'));
-      const begun = performance.now();
+      const never = machines.add(through);
+      never.take(1, delivered);
+      for (const { queue } of [machine, never]) {
+        const begun = performance.now();
+        await queue.close();
+        assert(performance.now() - begun < 5_000);
+      }
+      await until(() => resources() <= before);
+    });
+
+    it('hangs on to nothing of connections that it had before', async () => {
+      const url = await urlWithPort(kind);
+      const proxy = await TcpProxy.start(url);
+      const machine = machines.add(proxy.through(url));
+      machine.take(2, delivered);
+      await machine.connected();
+      const listeners = new Set<number>();
+      for (let index = 0; index < 8; index++) {
+        await machine.queue.put(windowAt(index));
+        await until(() => machine.taken.includes(keyOf(windowAt(index))));
+        if (index > 0) listeners.add(machine.listeners);
+        const before = machine.connections;
+        await proxy.refuse();
+        await until(() => machine.unreachable.length > index);
+        await proxy.restore();
+        await until(() => machine.connections > before);
+      }
+      assert(Math.max(...listeners) > 0);
+      assert.equal(listeners.size, 1, `listeners after each: ${[...listeners].join(', ')}`);
       await machine.queue.close();
-      assert(performance.now() - begun < 10_000);
+      await proxy.close();
     });
 
     if (kind === 'redis') {
@@ -235,6 +264,50 @@ for (const kind of BROKERS) {
     }
   });
 
+  if (kind === 'redis') {
+    const without = brokerMissing(kind, true);
+    (without === undefined ? describe : describe.skip)(
+      'A queue in a redis that refuses the password',
+      function () {
+        this.timeout(60_000);
+        const broker = ownBroker(kind);
+        const machines = useMachines(kind, async () => broker.url);
+
+        it('is tried again over no more connections than one try takes, and works once it is accepted', async () => {
+          const setPassword = async (password: string, now?: string): Promise<void> => {
+            const redis = new Redis(broker.url, now === undefined ? {} : { password: now });
+            await redis.config('SET', 'requirepass', password);
+            redis.disconnect();
+          };
+          const proxy = await TcpProxy.start(broker.url);
+          const url = new URL(proxy.through(broker.url));
+          url.password = 'wrong';
+          await setPassword('another');
+          const machine = machines.add(url.href);
+          machine.take(1, delivered);
+          let most = 0;
+          await until(() => {
+            most = Math.max(most, proxy.open);
+            return proxy.connections > 60;
+          });
+          await setPassword('wrong', 'another');
+          assert(most <= 8, `${most} at a time`);
+          await until(() =>
+            machine.queue.put(windowAt(0)).then(
+              () => true,
+              () => false,
+            ),
+          );
+          // What the queue tells of it, too.
+          await until(() => machine.done.size === 1);
+          await machine.queue.close();
+          await proxy.close();
+          await setPassword('', 'wrong');
+        });
+      },
+    );
+  }
+
   const ownMissing = brokerMissing(kind, true);
   const ownSuite = ownMissing === undefined ? describe : describe.skip;
   ownSuite(
@@ -258,6 +331,17 @@ for (const kind of BROKERS) {
       });
     },
   );
+}
+
+async function urlWithPort(kind: BrokerKind): Promise<string> {
+  const url = new URL(await brokerUrl(kind));
+  if (url.port === '') url.port = kind === 'redis' ? '6379' : '5672';
+  return url.href;
+}
+
+/** Sockets and timers of this process. */
+function resources(): number {
+  return process.getActiveResourcesInfo().filter((name) => /^(TCP|Timeout)/.test(name)).length;
 }
 
 /** A message of somebody else in the same queue. */

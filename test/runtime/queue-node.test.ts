@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { parseDatabaseUrl, addressId } from '../../lib/database-url';
+import { TmError } from '../../lib/errors';
 import { queueName } from '../../lib/queue/queue';
+import { transfers } from '../../lib/transfer';
+import { formatWindow } from '../../lib/window';
 import { BROKERS, brokerMissing, brokerUrl, ownBroker } from '../support/brokers';
 import {
   collect,
@@ -136,6 +139,30 @@ for (const kind of BROKERS) {
       const errors = messageWhere('errors', codeIs('TM_WINDOW_INVALID'));
       inject('queue-1', { payload: { start_time: START } });
       await errors;
+    });
+
+    it('puts no window in that is cancelled while the queue is being opened', async () => {
+      await plant.history(START, 180);
+      await deploy(
+        flowWithQueue(plant, queue, { 'post-1': { wires: [['committed'], ['refused']] } }),
+        withBroker(plant, broker),
+      );
+      const taken = collect('taken');
+      const start = Date.parse(START) / 1000;
+      const transfer = transfers.issue({ start, end: start + 60 }, { task: 'task-1' });
+      inject('queue-1', {
+        payload: formatWindow(transfer.window),
+        tm: { transfer: transfer.id, task: 'task-1' },
+      });
+      transfer.fail(new TmError('TM_CANCELLED', 'as by DELETE /tasks/task-1'));
+      // What is put after it comes out alone.
+      const receipt = messageWhere('committed', endsAt('2026-01-01T00:03:00Z'));
+      inject('queue-1', { payload: formatWindow({ start: start + 60, end: start + 180 }) });
+      await receipt;
+      assert.deepEqual(
+        taken.map(({ payload }) => (payload as { end_time: string }).end_time),
+        ['2026-01-01T00:03:00Z'],
+      );
     });
 
     it('only puts windows in where it is to take none, and another takes them', async () => {

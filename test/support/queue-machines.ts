@@ -1,5 +1,6 @@
 /** Machines that share a queue of a test's own in a real broker, each with connections of its own. */
 import { randomBytes } from 'node:crypto';
+import type { EventEmitter } from 'node:events';
 import * as bullmq from 'bullmq';
 import * as ioredis from 'ioredis';
 import * as rabbit from 'rabbitmq-client';
@@ -21,6 +22,7 @@ export class Machine {
   readonly unreachable: TmError[] = [];
   connections = 0;
   readonly queue: WindowQueue;
+  readonly #emitters: EventEmitter[] = [];
 
   constructor(kind: BrokerKind, url: string, name: string) {
     const listener = {
@@ -38,13 +40,24 @@ export class Machine {
       },
     };
     const address = parseBrokerUrl(url);
+    const keep = (emitter: EventEmitter): void => {
+      this.#emitters.push(emitter);
+    };
     this.queue =
       kind === 'redis'
-        ? new RedisQueue({ bullmq, ioredis }, address, { name }, listener, {
+        ? new RedisQueue({ bullmq, ioredis: { Redis: keptRedis(keep) } }, address, { name }, listener, {
             lockMs: LOCK_MS,
             lookMs: LOCK_MS / 2,
           })
-        : new RabbitQueue(rabbit, address, { name }, listener);
+        : new RabbitQueue({ ...rabbit, Connection: keptConnection(keep) }, address, { name }, listener);
+  }
+
+  /** On all that it has opened so far, by whomever. */
+  get listeners(): number {
+    const counts = this.#emitters.flatMap((emitter) =>
+      emitter.eventNames().map((name) => emitter.listenerCount(name)),
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   take(atOnce: number, deliver: (queued: QueuedWindow) => Promise<Done> | Done): void {
@@ -58,6 +71,45 @@ export class Machine {
     await until(() => this.connections > 0);
     return this;
   }
+}
+
+type Keep = (emitter: EventEmitter) => void;
+
+function keptRedis(keep: Keep): typeof ioredis.Redis {
+  return new Proxy(ioredis.Redis, {
+    construct(Redis, args, newTarget) {
+      const client = Reflect.construct(Redis, args, newTarget) as ioredis.Redis;
+      keep(client);
+      const duplicate = client.duplicate.bind(client);
+      client.duplicate = (override) => {
+        const another = duplicate(override);
+        keep(another);
+        return another;
+      };
+      return client;
+    },
+  });
+}
+
+function keptConnection(keep: Keep): typeof rabbit.Connection {
+  return class extends rabbit.Connection {
+    constructor(options?: string | rabbit.ConnectionOptions) {
+      super(options);
+      keep(this);
+    }
+
+    override createConsumer(...args: Parameters<rabbit.Connection['createConsumer']>): rabbit.Consumer {
+      const consumer = super.createConsumer(...args);
+      keep(consumer);
+      return consumer;
+    }
+
+    override createPublisher(props?: rabbit.PublisherProps): rabbit.Publisher {
+      const publisher = super.createPublisher(props);
+      keep(publisher);
+      return publisher;
+    }
+  };
 }
 
 export interface Machines {

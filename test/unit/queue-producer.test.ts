@@ -67,6 +67,17 @@ describe('What is put into a queue', () => {
   };
   const keyOfTransfer = ({ window, owner }: Transfer): string => keyOf({ window, owner });
 
+  it('is nothing that has ended before', async () => {
+    const [window] = await bookmark.issue(PLAN);
+    assert(window);
+    const transfer = transfers.issue(window, { bookmark: 'plant' });
+    transfer.fail(new TmError('TM_CANCELLED', 'cancelled'));
+    await producer.hand(transfer);
+    await clock.tickAsync(120 * SECOND);
+    assert.deepEqual(broker.puts, []);
+    assert.equal(producer.underWay, 0);
+  });
+
   it('is known to be delivered when the bookmark has it, at the queue’s hint', async () => {
     const [first, second] = await give();
     assert(first && second);

@@ -49,7 +49,6 @@ describe('Columns of time', () => {
       '2026-01-01T00:00:00',
       '2026-01-01T00:00:00+01:00',
       '2026-01-01',
-      'soon',
     ]) {
       const field = { field: 0, time };
       const builder = new BatchBuilder(
