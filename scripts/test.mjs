@@ -1,6 +1,7 @@
 /**
  * Runs the tests and ends with the line `N passed, N failed, N skipped`. Arguments go to mocha; without a
- * file among them all tests run. No test at all is a failure too.
+ * file among them all tests run, in two processes side by side: they wait more than they compute. No test at all
+ * is a failure too.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,32 +10,47 @@ import { binOf, root } from './project.mjs';
 
 const args = process.argv.slice(2);
 const namesFiles = args.some((arg) => arg.endsWith('.ts') || arg.startsWith('test/'));
-const mochaArgs = [
-  ...['--reporter', 'test/support/reporter.ts'],
-  ...(process.env.CI ? ['--forbid-only'] : []),
-  ...args,
-  ...(namesFiles ? [] : ['test/**/*.test.ts']),
-];
+const ALL = 'test/**/*.test.ts';
+/** What tests faults and engines, and everything else, whatever folders there are: each takes half of the time. */
+const HALF = 'test/{contract,guarantees,unit}/**/*.test.ts';
+const groups = namesFiles ? [[]] : [[HALF], [ALL, '--ignore', HALF]];
 
 // The reporter counts through a pipe of its own: what the tests print cannot be taken for the result.
 const COUNTS_FD = 3;
-const mocha = spawn(process.execPath, [binOf('mocha'), ...mochaArgs], {
-  cwd: root,
-  env: { ...process.env, TEST_COUNTS_FD: String(COUNTS_FD) },
-  stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
-});
-const [[status, signal], report] = await Promise.all([once(mocha, 'close'), text(mocha.stdio[COUNTS_FD])]);
 
-const lastCounts = report.trim().split('\n').pop();
-if (!lastCounts) console.error('mocha ended before its tests did.');
-const { passed, failed, skipped } = lastCounts
-  ? JSON.parse(lastCounts)
-  : { passed: 0, failed: 1, skipped: 0 };
-
-const ran = passed + failed;
-if (ran === 0) console.error('No test ran.');
-else if (status !== 0 && failed === 0) {
-  console.error(`No test failed, but mocha ended with ${signal ?? `status ${status}`}.`);
+/** @returns what mocha counted, and whether it is to be believed. Output is shown at the end where it is kept. */
+async function runMocha(files, keepOutput) {
+  const mochaArgs = [
+    ...['--reporter', 'test/support/reporter.ts'],
+    ...(process.env.CI ? ['--forbid-only'] : []),
+    ...args,
+    ...files,
+  ];
+  const output = keepOutput ? 'pipe' : 'inherit';
+  const mocha = spawn(process.execPath, [binOf('mocha'), ...mochaArgs], {
+    cwd: root,
+    env: { ...process.env, TEST_COUNTS_FD: String(COUNTS_FD) },
+    stdio: ['inherit', output, output, 'pipe'],
+  });
+  const kept = [];
+  for (const stream of [mocha.stdout, mocha.stderr]) stream?.on('data', (chunk) => kept.push(chunk));
+  const [[status, signal], report] = await Promise.all([once(mocha, 'close'), text(mocha.stdio[COUNTS_FD])]);
+  const lastCounts = report.trim().split('\n').pop();
+  const counts = lastCounts ? JSON.parse(lastCounts) : { passed: 0, failed: 1, skipped: 0 };
+  const show = () => {
+    process.stdout.write(Buffer.concat(kept));
+    if (!lastCounts) console.error('mocha ended before its tests did.');
+    else if (status !== 0 && counts.failed === 0)
+      console.error(`No test failed, but mocha ended with ${signal ?? `status ${status}`}.`);
+  };
+  return { ...counts, ok: status === 0 && counts.failed === 0, show };
 }
+
+const results = await Promise.all(groups.map((files, index) => runMocha(files, index > 0)));
+for (const { show } of results) show();
+
+const sumOf = (name) => results.reduce((sum, counts) => sum + counts[name], 0);
+const [passed, failed, skipped] = ['passed', 'failed', 'skipped'].map(sumOf);
+if (passed + failed === 0) console.error('No test ran.');
 console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
-process.exitCode = status === 0 && failed === 0 && ran > 0 ? 0 : 1;
+process.exitCode = results.every(({ ok }) => ok) && passed + failed > 0 ? 0 : 1;
