@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ChildProcess } from 'node:child_process';
+import { ChildProcess, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import Database from 'libsql';
 import { parseDatabaseUrl } from '../../lib/database-url';
 import { preview } from '../../lib/preview';
+import { SqliteReader } from '../../lib/source/sqlite-reader';
 import { until } from '../support/until';
 import { writeTime, type EngineFixture } from './fixture';
 import { DAY, Harness, longQuery, valuesOf } from './harness';
@@ -174,6 +175,23 @@ describe('A source on SQLite', () => {
         message: /There is no file .*missing\.db/,
       });
       assert(!(await readdir(folder)).includes('missing.db'));
+    });
+
+    it('a file that neither opens nor fails is given up, and so is its process', async function () {
+      if (process.platform === 'win32') this.skip();
+      const pipe = join(folder, 'pipe.db');
+      execFileSync('mkfifo', [pipe]);
+      const never = new AbortController().signal;
+      await assert.rejects(SqliteReader.open(pipe, never, 100), {
+        code: 'TM_DATABASE_UNREACHABLE',
+        message: /pipe\.db could not be opened within 0\.1 s/,
+      });
+      const source = harness.open({ address: { ...settings().address, database: pipe } });
+      const waiting = assert.rejects(source.clock(), { code: 'TM_CLOSED' });
+      await until(() => readers().length > 0);
+      await source.close();
+      await waiting;
+      await until(() => readers().length === 0);
     });
 
     it('reads beside a writer in its journal, and does not write itself', async () => {
