@@ -26,6 +26,8 @@ export interface TableInfo {
 export interface IndexInfo {
   readonly name: string;
   readonly columns: readonly string[];
+  /** Whether texts of its first column are in order of their code points, as windows compare them. */
+  readonly byCodePoints?: boolean;
 }
 
 export interface Source {
@@ -59,8 +61,8 @@ export interface Source {
   tables(): Promise<readonly string[]>;
   /** @param table as in a query. @throws TmError TM_QUERY_FAILED where it is not there */
   table(table: string): Promise<TableInfo>;
-  /** The command that makes an index which serves windows of the column. */
-  createIndexSql(table: string, column: string): string;
+  /** The command that makes an index which serves windows of the column; undefined where none does. */
+  createIndexSql(table: string, column: Pick<ColumnInfo, 'name' | 'kind'>): string | undefined;
   /** Cancels what runs and closes every connection. */
   close(): Promise<void>;
 }

@@ -153,7 +153,7 @@ export class SqlSource implements Source {
     return this.#run((signal) => this.#engine.table(tableParts(table), signal));
   }
 
-  createIndexSql(table: string, column: string): string {
+  createIndexSql(table: string, column: Pick<ColumnInfo, 'name' | 'kind'>): string | undefined {
     return this.#statements.createIndex(table, column);
   }
 

@@ -7,10 +7,11 @@ import { join } from 'node:path';
 import Database from 'libsql';
 import { parseDatabaseUrl } from '../../lib/database-url';
 import { preview } from '../../lib/preview';
+import { sqliteDialect, sqliteStatement } from '../../lib/source/sqlite-dialect';
 import { SqliteReader } from '../../lib/source/sqlite-reader';
 import { until } from '../support/until';
 import { writeTime, type EngineFixture } from './fixture';
-import { DAY, Harness, longQuery, valuesOf } from './harness';
+import { DAY, Harness, longQuery, valuesOf, windowStatement } from './harness';
 import { sourceContract } from './source-contract';
 
 describe('A source on SQLite', () => {
@@ -361,16 +362,25 @@ describe('A source on SQLite', () => {
     });
 
     it('a window is found by the index on its column of time', async () => {
-      await harness.table({ sensor: 'text', ts: 'text', value: 'real' });
-      database.exec('CREATE INDEX by_time ON readings (ts)');
-      const other = new Database(file);
-      const plan = other
-        .prepare(
-          'EXPLAIN QUERY PLAN SELECT ts FROM readings WHERE readings.ts COLLATE BINARY >= ? AND readings.ts COLLATE BINARY < ? ORDER BY readings.ts COLLATE BINARY',
-        )
-        .all('a', 'b') as { detail: string }[];
-      other.close();
-      assert.match(plan.map(({ detail }) => detail).join(), /^SEARCH.*by_time \(ts>\? AND ts<\?\)$/);
+      for (const [type, newest] of [
+        ['text', '2026-01-01T00:00:00Z'],
+        ['datetime', '2026-01-01 00:00:00'],
+        ['datetime', '1767225600'],
+        ['', '1767225600000'],
+      ] as const) {
+        await harness.table({ sensor: 'text', ts: type, value: 'real' });
+        database.exec('CREATE INDEX by_time ON readings (ts)');
+        const { columns } = await harness.open().table('readings');
+        const { text, values } = sqliteStatement(windowStatement(sqliteDialect, columns, { newest }));
+        const other = new Database(file);
+        const plan = other.prepare(`EXPLAIN QUERY PLAN ${text}`).all(...values) as { detail: string }[];
+        other.close();
+        assert.match(
+          plan.map(({ detail }) => detail).join(),
+          /^SEARCH.*by_time \(ts>\? AND ts<\?\)/,
+          `${type} ${newest}`,
+        );
+      }
     });
 
     it('numbers of the user’s own SQL are found whether the column was declared for them or not', async () => {
