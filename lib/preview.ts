@@ -1,5 +1,6 @@
 /** A look into a database before anything is deployed: its tables, what one of them holds, its newest readings. */
 import { BatchBuilder } from './batch';
+import type { ColumnInfo } from './source/columns';
 import { indexFor, proposeMapping, type Mapping } from './source/proposal';
 import type { ReadingsQuery, Source, TableInfo } from './source/source';
 
@@ -37,6 +38,8 @@ export interface PreviewReading {
 }
 
 const NEWEST = 100;
+/** Rows are looked at until so many readings are found: those of sensors that are left out are none. */
+const ROWS = [100, 1000, 10_000];
 
 /** @throws what {@link Source.read} throws */
 export async function preview(source: Source, request: PreviewRequest): Promise<Preview> {
@@ -56,27 +59,51 @@ function tablePreview(
 ): TablePreview {
   const mapping = proposeMapping({ columns });
   const along = query?.from === 'table' ? (query.trackBy ?? query.timestampColumn) : mapping.timestampColumn;
-  const index = along === undefined ? undefined : indexFor(along, indexes);
-  const lacks = along !== undefined && !index && !isView && columns.some((column) => column.name === along);
+  const column = columns.find(({ name: each }) => each === along);
+  const index = column && indexFor(column, indexes);
   return {
-    columns: columns.map((column) => ({ name: column.name, type: column.type })),
+    columns: columns.map((each) => ({ name: each.name, type: each.type })),
     mapping,
     ...(index ? { index: index.name } : {}),
-    ...(lacks
-      ? {
-          warning: `No index begins with ${JSON.stringify(along)}: each window reads the whole table. Ask the administrator of the database for: ${source.createIndexSql(name, along)}`,
-        }
+    ...(column && !index && !isView
+      ? { warning: withoutIndex(source.createIndexSql(name, column), column) }
       : {}),
   };
+}
+
+function withoutIndex(createIndex: string | undefined, { name }: ColumnInfo): string {
+  if (createIndex === undefined) {
+    return `No index serves ${JSON.stringify(name)}, for it holds texts: each window reads the whole table. Ask the administrator of the database for a column of a type of time, with an index.`;
+  }
+  return `No index begins with ${JSON.stringify(name)} in the order of time: each window reads the whole table. Ask the administrator of the database for: ${createIndex}`;
 }
 
 async function newestReadings(
   source: Source,
   query: ReadingsQuery,
-  { timeZone, signal }: PreviewRequest,
+  request: PreviewRequest,
 ): Promise<PreviewReading[]> {
+  let readings: PreviewReading[] = [];
+  for (const rows of ROWS) {
+    const found = await readingsOf(source, query, rows, request);
+    ({ readings } = found);
+    if (readings.length >= NEWEST || found.rows < rows) break;
+  }
+  return readings
+    .sort((a, b) => (a.timestamp < b.timestamp ? 1 : a.timestamp > b.timestamp ? -1 : 0))
+    .slice(0, NEWEST);
+}
+
+/** Of the newest rows, and how many rows there were. */
+async function readingsOf(
+  source: Source,
+  query: ReadingsQuery,
+  count: number,
+  { timeZone, signal }: PreviewRequest,
+): Promise<{ readings: PreviewReading[]; rows: number }> {
   const builders: BatchBuilder[] = [];
-  await source.newest(query, NEWEST, {
+  let rows = 0;
+  await source.newest(query, count, {
     signal,
     sink: (plan) => {
       // One batch whatever its size, over all of time.
@@ -92,15 +119,21 @@ async function newestReadings(
         plan,
       );
       builders.push(builder);
-      return builder;
+      return {
+        row: (bytes, starts, ends) => {
+          rows++;
+          builder.row(bytes, starts, ends);
+        },
+      };
     },
   });
   const [batch] = builders[0]?.end() ?? [];
-  if (!batch) return [];
+  if (!batch) return { readings: [], rows };
   const { data } = JSON.parse(batch.body.toString()) as {
     data: Record<string, readonly Omit<PreviewReading, 'sensor'>[]>;
   };
-  return Object.entries(data)
-    .flatMap(([sensor, list]) => list.map((reading) => ({ ...reading, sensor }) as PreviewReading))
-    .sort((a, b) => (a.timestamp < b.timestamp ? 1 : a.timestamp > b.timestamp ? -1 : 0));
+  const readings = Object.entries(data).flatMap(([sensor, list]) =>
+    list.map((reading) => ({ ...reading, sensor }) as PreviewReading),
+  );
+  return { readings, rows };
 }

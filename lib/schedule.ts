@@ -3,11 +3,12 @@
  * one out again. Woken by each message and each delivery; between them it does nothing.
  */
 import type { Bookmark } from './bookmark';
+import { CommitWait } from './commit-wait';
 import { DatabaseClock } from './database-clock';
 import { SHORT_REASONS, TmError, asTmError, type TmErrorCode } from './errors';
 import { Standstill } from './standstill';
 import type { Transfer, Transfers } from './transfer';
-import { describeWindow, formatInstant, sameWindow, type EpochSeconds, type Window } from './window';
+import { formatInstant, sameWindow, type EpochSeconds, type Window } from './window';
 import { doubledHour } from './zone';
 
 export type ScheduleStart =
@@ -69,10 +70,6 @@ interface Slot {
   notBefore: number;
 }
 
-/** How long a delivered window waits for its commit before that is said. */
-const COMMIT_EXPECTED_MS = 10_000;
-/** …and, where commits have arrived before, until the window is sent again. */
-const COMMIT_GIVEN_UP_MS = 600_000;
 const RETRY_BASE_MS = 1_000;
 const RETRY_CAP_MS = 60_000;
 /** How often what other processes have done with the bookmark is looked at. */
@@ -88,7 +85,7 @@ export class Schedule {
   #retry: { readonly at: number; readonly timer: NodeJS.Timeout } | undefined;
   #closed = false;
   #committed = false;
-  #commitTimers = new Set<NodeJS.Timeout>();
+  readonly #commits: CommitWait;
   #lookTimer: NodeJS.Timeout | undefined;
   /** That another process gives out this bookmark's windows was said. */
   #inUseSaid = false;
@@ -103,6 +100,9 @@ export class Schedule {
     readonly surroundings: ScheduleSurroundings,
   ) {
     this.#position = bookmark.position;
+    this.#commits = new CommitWait((error) => {
+      surroundings.onProblem(error);
+    });
     this.#clock = new DatabaseClock(
       () => surroundings.clock(),
       (message) => {
@@ -208,7 +208,6 @@ export class Schedule {
     this.#closed = true;
     clearTimeout(this.#retry?.timer);
     clearTimeout(this.#lookTimer);
-    for (const timer of this.#commitTimers) clearTimeout(timer);
     this.#dropSlots(() => true, 'The flow is being stopped.');
   }
 
@@ -351,16 +350,13 @@ export class Schedule {
         if (reason === undefined) this.#tellState();
         else this.surroundings.onState({ state: 'waiting', reason });
       };
-      // Not stored: delivered once more, the same bytes under the same keys.
-      transfer.onCommit = (failure) => {
-        if (failure) this.#failed(slot, transfer, failure);
-      };
+      const commit = this.#commits.of(transfer);
       transfer.onStalled = (message) => {
         this.surroundings.onProblem(new TmError('TM_STALLED', message));
       };
       void transfer.outcome.then((outcome) => {
         if (outcome.state === 'failed') this.#failed(slot, transfer, outcome.error);
-        else this.#delivered(slot, transfer);
+        else void this.#delivered(slot, transfer, commit);
       });
       this.surroundings.emit(transfer);
     }
@@ -370,6 +366,7 @@ export class Schedule {
     // A slot that is gone was set aside by hand or by closing.
     if (slot.transfer !== transfer || !this.#slots.includes(slot)) return;
     slot.transfer = undefined;
+    this.#commits.forget(transfer);
     // Of a window that was delivered and not committed, it would be kept.
     this.surroundings.transfers.forget(transfer);
     slot.failures++;
@@ -383,38 +380,22 @@ export class Schedule {
     if (!this.#closed) this.surroundings.onState({ state: 'waiting', reason: SHORT_REASONS[error.code] });
   }
 
-  /** Posted; the commit is a message of its own, and a missing wire would stop everything without a word. */
-  #delivered(slot: Slot, transfer: Transfer): void {
-    if (slot.transfer !== transfer || this.#closed) return;
-    this.#later(COMMIT_EXPECTED_MS, slot, transfer, () => {
-      this.surroundings.onProblem(
-        new TmError(
-          'TM_NOT_COMMITTED',
-          `posted but not committed: wire tm-post to a tm-bookmark (commit). The window ${describeWindow(slot.window)} was delivered and the bookmark "${this.bookmark.name}" has not moved.`,
-        ),
-      );
-      this.#later(COMMIT_GIVEN_UP_MS, slot, transfer, () => {
-        if (!this.#committed) return;
-        this.#failed(
-          slot,
-          transfer,
-          new TmError('TM_NOT_COMMITTED', 'Delivered, but the commit did not arrive.'),
-        );
-      });
-    });
-  }
-
-  #later(milliseconds: number, slot: Slot, transfer: Transfer, act: () => void): void {
-    const timer = setTimeout(() => {
-      this.#commitTimers.delete(timer);
-      if (slot.transfer === transfer && this.#slots.includes(slot)) act();
-    }, milliseconds).unref();
-    this.#commitTimers.add(timer);
+  async #delivered(slot: Slot, transfer: Transfer, commit: () => Promise<void>): Promise<void> {
+    try {
+      await commit();
+    } catch (thrown) {
+      const error = asTmError(thrown, 'TM_STATE_WRITE');
+      // Where no commit has ever come, the wire is missing: sent again and again, it would come no more.
+      if (error.code === 'TM_NOT_COMMITTED' && !this.#committed) return;
+      // Not stored: delivered once more, the same bytes under the same keys.
+      this.#failed(slot, transfer, error);
+    }
   }
 
   #release(transfer: Transfer): void {
     const index = this.#slots.findIndex((slot) => slot.transfer === transfer);
     if (index >= 0) this.#slots.splice(index, 1);
+    this.#commits.forget(transfer);
     this.surroundings.transfers.forget(transfer);
   }
 
@@ -425,6 +406,7 @@ export class Schedule {
       if (!transfer) continue;
       transfer.fail(new TmError('TM_CANCELLED', reason));
       // Delivered already and waiting for its commit: that would come too late.
+      this.#commits.forget(transfer);
       this.surroundings.transfers.forget(transfer);
     }
   }

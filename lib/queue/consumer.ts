@@ -3,9 +3,10 @@
  * the bookmark, which all machines share, has it committed; until then the queue keeps it.
  */
 import type { Bookmark } from '../bookmark';
+import { CommitWait } from '../commit-wait';
 import { TmError } from '../errors';
 import type { Transfer, Transfers } from '../transfer';
-import { describeWindow, sameWindow } from '../window';
+import { sameWindow } from '../window';
 import { keyOf, type Done, type QueuedWindow } from './queue';
 
 export interface ConsumerSurroundings {
@@ -19,21 +20,19 @@ export interface ConsumerSurroundings {
   onChange(): void;
 }
 
-/** How long a delivered window waits for its commit before that is said. */
-const COMMIT_EXPECTED_MS = 10_000;
-/** …and, where commits have arrived before, until the window is given back. */
-const COMMIT_GIVEN_UP_MS = 600_000;
-
 export class Consumer {
   readonly #surroundings: ConsumerSurroundings;
   readonly #underWay = new Map<string, Promise<Done>>();
   readonly #transfers = new Set<Transfer>();
   readonly #closing = new AbortController();
-  #committed = false;
+  readonly #commits: CommitWait;
   #unknownSaid = new Set<string>();
 
   constructor(surroundings: ConsumerSurroundings) {
     this.#surroundings = surroundings;
+    this.#commits = new CommitWait((error) => {
+      surroundings.onProblem(error);
+    });
   }
 
   get underWay(): number {
@@ -58,6 +57,7 @@ export class Consumer {
   close(reason: TmError): void {
     this.#closing.abort(reason);
     for (const transfer of this.#transfers) transfer.fail(reason);
+    this.#commits.close(reason);
   }
 
   async #deliver({ window, owner }: QueuedWindow): Promise<Done> {
@@ -71,7 +71,7 @@ export class Consumer {
       transfer.onStalled = (message) => {
         this.#surroundings.onProblem(new TmError('TM_STALLED', message));
       };
-      const commit = owner.bookmark === undefined ? undefined : this.#commitOf(transfer);
+      const commit = owner.bookmark === undefined ? undefined : this.#commits.of(transfer);
       emit(transfer);
       const outcome = await transfer.outcome;
       if (outcome.state === 'failed') throw outcome.error;
@@ -79,6 +79,7 @@ export class Consumer {
       return { receipt: outcome.receipt };
     } finally {
       this.#transfers.delete(transfer);
+      this.#commits.forget(transfer);
       transfers.forget(transfer);
     }
   }
@@ -96,41 +97,4 @@ export class Consumer {
     this.#unknownSaid.add(name);
     throw error;
   }
-
-  /** @returns what waits for the commit; the commit itself may come before that is called */
-  #commitOf(transfer: Transfer): () => Promise<void> {
-    const timers = new Set<NodeJS.Timeout>();
-    const { signal } = this.#closing;
-    let abort: () => void = () => undefined;
-    const committed = new Promise<TmError | undefined>((resolve) => {
-      transfer.onCommit = resolve;
-      abort = () => {
-        resolve(signal.reason as TmError);
-      };
-      signal.addEventListener('abort', abort, { once: true });
-    });
-    const later = (milliseconds: number, act: () => void): void => {
-      timers.add(setTimeout(act, milliseconds).unref());
-    };
-    return async () => {
-      later(COMMIT_EXPECTED_MS, () => {
-        this.#surroundings.onProblem(notCommitted(transfer));
-      });
-      later(COMMIT_GIVEN_UP_MS, () => {
-        if (this.#committed) transfer.onCommit?.(notCommitted(transfer));
-      });
-      const failure = await committed;
-      for (const timer of timers) clearTimeout(timer);
-      signal.removeEventListener('abort', abort);
-      if (failure) throw failure;
-      this.#committed = true;
-    };
-  }
-}
-
-function notCommitted({ window, owner }: Transfer): TmError {
-  return new TmError(
-    'TM_NOT_COMMITTED',
-    `posted but not committed: wire tm-post to a tm-bookmark (commit). The window ${describeWindow(window)} was delivered and the bookmark "${owner.bookmark ?? ''}" has not moved.`,
-  );
 }

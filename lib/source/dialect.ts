@@ -31,6 +31,8 @@ export interface Dialect {
   text(expression: Sql, column: ColumnInfo, role: Role): Sql;
   /** Comparison and order by code points: whatever collation a text column of times has. */
   binary(expression: Sql): Sql;
+  /** A quoted column in an index that serves {@link binary}; undefined where none does. */
+  textIndex?(quoted: string): string;
   /** A text less so many characters at its end. */
   shortened(expression: Sql, by: number): Sql;
   /** Whether a column holds one of the names; a superset will do, for names are compared exactly afterwards. */

@@ -7,6 +7,9 @@ import { tableName } from './table-name';
 
 const MOST_TABLES = 1000;
 
+/** The default collation (100) is the database's. Statements ask for "C" (950), which no other serves by name. */
+const BY_CODE_POINTS = `(i.indcollation[0] = 950)`;
+
 export async function postgresTables(client: Client): Promise<string[]> {
   const { rows } = await client.query<{ schema: string; name: string }>(
     `SELECT n.nspname AS schema, c.relname AS name
@@ -42,8 +45,8 @@ export async function postgresTable(client: Client, parts: readonly string[]): P
     [relation.oid],
   );
   // Only what serves any row: valid, whole, and of a kind that has an order.
-  const { rows: indexes } = await client.query<{ name: string; columns: string[] }>(
-    `SELECT c.relname AS name,
+  const { rows: indexes } = await client.query<{ name: string; columns: string[]; bycodepoints: boolean }>(
+    `SELECT c.relname AS name, ${BY_CODE_POINTS} AS bycodepoints,
             array(SELECT coalesce(a.attname, '')
                     FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
                     LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum > 0
@@ -56,6 +59,10 @@ export async function postgresTable(client: Client, parts: readonly string[]): P
   return {
     isView: relation.relkind === 'v' || relation.relkind === 'f',
     columns: columns.map(({ name, type, typename }) => postgresColumn(name, type, typename)),
-    indexes,
+    indexes: indexes.map(({ name, columns: of, bycodepoints }) => ({
+      name,
+      columns: of,
+      ...(bycodepoints ? { byCodePoints: true } : {}),
+    })),
   };
 }

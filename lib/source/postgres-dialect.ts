@@ -47,6 +47,7 @@ export const postgresDialect: Dialect = {
   // The session's settings shape the text of every type; a cast would only cost.
   text: (expression) => expression,
   binary: (expression) => sql`${expression}::text COLLATE "C"`,
+  textIndex: (quoted) => `${quoted} COLLATE "C"`,
   shortened: (expression, by) => sql`left(${expression}::text, ${raw(String(-by))})`,
   among(expression, column, names) {
     const listed = listedAs(column, names);

@@ -60,9 +60,14 @@ export function proposeMapping({ columns }: Pick<TableInfo, 'columns'>): Mapping
   };
 }
 
-/** The index that finds a window's rows: one that begins with the column of time. */
-export function indexFor(column: string, indexes: readonly IndexInfo[]): IndexInfo | undefined {
-  return indexes.find(({ columns: [first] }) => first === column);
+/** The index that finds a window's rows: one that begins with the column of time, and has its order. */
+export function indexFor(
+  { name, kind }: Pick<ColumnInfo, 'name' | 'kind'>,
+  indexes: readonly IndexInfo[],
+): IndexInfo | undefined {
+  return indexes.find(
+    ({ columns: [first], byCodePoints }) => first === name && (kind !== 'text' || byCodePoints === true),
+  );
 }
 
 function named<Name extends string>(name: Name, column: string | undefined): Partial<Record<Name, string>> {

@@ -26,11 +26,18 @@ export interface TableInfo {
 export interface IndexInfo {
   readonly name: string;
   readonly columns: readonly string[];
+  /** Whether texts of its first column are in order of their code points, as windows compare them. */
+  readonly byCodePoints?: boolean;
 }
 
 export interface Source {
   /** Tells this database from others, without secrets: part of every Idempotency-Key. */
   readonly id: string;
+  /**
+   * How long reads have waited for whoever takes their rows, in all: no time that the database took, nor any that
+   * counts towards the statement timeout where that is kept on this side.
+   */
+  readonly heldBackMs: number;
   /** The database's own clock, in seconds since 1970 with fraction. Never this machine's. */
   clock(signal?: AbortSignal): Promise<number>;
   identify(): Promise<SourceIdentity>;
@@ -54,8 +61,8 @@ export interface Source {
   tables(): Promise<readonly string[]>;
   /** @param table as in a query. @throws TmError TM_QUERY_FAILED where it is not there */
   table(table: string): Promise<TableInfo>;
-  /** The command that makes an index which serves windows of the column. */
-  createIndexSql(table: string, column: string): string;
+  /** The command that makes an index which serves windows of the column; undefined where none does. */
+  createIndexSql(table: string, column: Pick<ColumnInfo, 'name' | 'kind'>): string | undefined;
   /** Cancels what runs and closes every connection. */
   close(): Promise<void>;
 }

@@ -40,6 +40,7 @@ export class SqlSource implements Source {
   readonly #reads = new Set<Promise<void>>();
   /** As many at a time as leave a connection for the clock. */
   readonly #readTurns: Turns;
+  #heldBackMs = 0;
 
   constructor(
     readonly id: string,
@@ -51,6 +52,10 @@ export class SqlSource implements Source {
     this.#probe = new TimeProbe(engine, this.#statements);
     this.#timeZone = timeZone;
     this.#readTurns = new Turns(Math.max(1, engine.poolSize - 1));
+  }
+
+  get heldBackMs(): number {
+    return this.#heldBackMs;
   }
 
   async clock(): Promise<number> {
@@ -106,7 +111,7 @@ export class SqlSource implements Source {
       if (empty) return;
       const edges = this.#edges(window, order, roles);
       const from = options.from === undefined ? undefined : nativeBound(options.from, order, roles.order);
-      const drain = marked(options.drain);
+      const drain = marked(() => this.#timed(options.drain()));
       const columns = selectedColumns(roles);
       await this.#engine.stream(this.#statements.window(planned, edges, from), {
         columns,
@@ -148,7 +153,7 @@ export class SqlSource implements Source {
     return this.#run((signal) => this.#engine.table(tableParts(table), signal));
   }
 
-  createIndexSql(table: string, column: string): string {
+  createIndexSql(table: string, column: Pick<ColumnInfo, 'name' | 'kind'>): string | undefined {
     return this.#statements.createIndex(table, column);
   }
 
@@ -202,6 +207,13 @@ export class SqlSource implements Source {
       start: edgeBound(start, order, this.#timeZone, roles.order),
       end: edgeBound(end, order, this.#timeZone, roles.order),
     };
+  }
+
+  #timed(busy: Promise<void> | undefined): Promise<void> | undefined {
+    const since = performance.now();
+    return busy?.finally(() => {
+      this.#heldBackMs += performance.now() - since;
+    });
   }
 
   async #cell(statement: Sql): Promise<string | null | undefined> {

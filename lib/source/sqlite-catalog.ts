@@ -50,12 +50,15 @@ async function indexesOf(
   withoutRowId: boolean,
 ): Promise<IndexInfo[]> {
   const found = await rows(
-    sql`SELECT l.name, i.name FROM pragma_index_list(${table}, ${schema}) l, pragma_index_info(l.name, ${schema}) i
-         WHERE NOT l.partial ORDER BY l.name, i.seqno`,
+    sql`SELECT l.name, i.name, i.coll FROM pragma_index_list(${table}, ${schema}) l, pragma_index_xinfo(l.name, ${schema}) i
+         WHERE NOT l.partial AND i.key ORDER BY l.name, i.seqno`,
   );
-  const indexes = new Map<string, string[]>();
-  for (const [index = null, column = null] of found) {
-    if (index !== null) indexes.set(index, [...(indexes.get(index) ?? []), column ?? '']);
+  const indexes = new Map<string, { columns: string[]; byCodePoints: boolean }>();
+  for (const [index = null, column = null, collation = null] of found) {
+    if (index === null) continue;
+    const known = indexes.get(index);
+    if (known) known.columns.push(column ?? '');
+    else indexes.set(index, { columns: [column ?? ''], byCodePoints: collation === 'BINARY' });
   }
   // A key of whole numbers is the table itself in order.
   const keys = withoutRowId
@@ -65,7 +68,11 @@ async function indexesOf(
       );
   const [key] = keys;
   return [
-    ...[...indexes].map(([name, columns]) => ({ name, columns })),
+    ...[...indexes].map(([name, { columns, byCodePoints }]) => ({
+      name,
+      columns,
+      ...(byCodePoints ? { byCodePoints } : {}),
+    })),
     ...(key && !found.some(([name]) => name?.startsWith('sqlite_autoindex_'))
       ? [{ name: 'PRIMARY KEY', columns: [key[0] ?? ''] }]
       : []),

@@ -17,6 +17,7 @@ export const sqliteDialect: Dialect = {
       ? sql`CASE typeof(${expression}) WHEN 'text' THEN '${raw(TEXT_MARK)}' || ${expression} ELSE ${expression} END`
       : expression,
   binary: (expression) => sql`${expression} COLLATE BINARY`,
+  textIndex: (quoted) => `${quoted} COLLATE BINARY`,
   shortened: (expression, by) => sql`substr(${expression}, 1, length(${expression}) - ${raw(String(by))})`,
   among: (expression, column, names) =>
     orUntold(

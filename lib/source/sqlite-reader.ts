@@ -2,6 +2,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { extname, join } from 'node:path';
 import { TmError } from '../errors';
+import { orAborted } from '../signals';
 import { readChunk } from './cell-chunk';
 import type { RowSink } from './rows';
 import { SqliteError } from './sqlite-error';
@@ -12,6 +13,8 @@ import type {
   SqliteRequest,
   SqliteValue,
 } from './sqlite-messages';
+
+const OPEN_WITHIN_MS = 10_000;
 
 export interface SqliteStatement {
   readonly text: string;
@@ -69,16 +72,30 @@ export class SqliteReader {
     });
   }
 
-  /** @throws TmError TM_SETTING_INVALID where no driver is installed, TM_DATABASE_UNREACHABLE; SqliteError */
-  static async open(file: string): Promise<SqliteReader> {
+  /**
+   * A file on a share that has gone away may neither open nor fail: its process is left to itself then.
+   * @throws TmError TM_SETTING_INVALID where no driver is installed, TM_DATABASE_UNREACHABLE; SqliteError; the
+   *   signal's reason
+   */
+  static async open(file: string, signal: AbortSignal, withinMs = OPEN_WITHIN_MS): Promise<SqliteReader> {
     const reader = new SqliteReader();
+    const timer = setTimeout(() => {
+      reader.#end(
+        new TmError(
+          'TM_DATABASE_UNREACHABLE',
+          `The file ${file} could not be opened within ${withinMs / 1000} s. Is it on a network drive that does not answer?`,
+        ),
+      );
+    }, withinMs);
     try {
       reader.#send({ open: file });
-      await reader.#next();
+      await orAborted(reader.#next(), signal);
       return reader;
     } catch (error) {
       void reader.end();
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -13,6 +13,7 @@ import { sqliteTable, sqliteTables, type Catalog } from './sqlite-catalog';
 import { sqliteColumn, sqliteDialect, sqliteStatement } from './sqlite-dialect';
 import { SqliteError, sqliteError } from './sqlite-error';
 import { SqliteReader } from './sqlite-reader';
+import { TimeLimit } from './time-limit';
 import type { Sql } from './sql-text';
 
 const IDLE_MS = 60_000;
@@ -48,7 +49,7 @@ export class SqliteEngine implements Engine {
   }
 
   stream(statement: Sql, { columns, sink, drain, signal }: StreamOptions): Promise<void> {
-    return this.#run(signal, (reader) =>
+    return this.#run(signal, (reader, limit) =>
       reader.read(sqliteStatement(statement), {
         columns: (given) => {
           checkColumns(columns, given.map(sqliteColumn));
@@ -56,7 +57,7 @@ export class SqliteEngine implements Engine {
         },
         drain: () => {
           const busy = drain();
-          return busy && orAborted(busy, signal);
+          return busy && limit.pausedDuring(orAborted(busy, signal));
         },
       }),
     );
@@ -76,14 +77,17 @@ export class SqliteEngine implements Engine {
     await settlesWithin(GOODBYE_MS, Promise.all(this.#ending));
   }
 
-  #run<Result>(signal: AbortSignal, work: (reader: SqliteReader) => Promise<Result>): Promise<Result> {
+  #run<Result>(
+    signal: AbortSignal,
+    work: (reader: SqliteReader, limit: TimeLimit) => Promise<Result>,
+  ): Promise<Result> {
     return this.#turns.run(signal, async () => {
       const reader = await this.#reader(signal);
       const abort = (): void => {
         this.#end(reader, signal.reason as Error);
       };
       signal.addEventListener('abort', abort, { once: true });
-      const timer = setTimeout(() => {
+      const limit = new TimeLimit(this.#timeoutSeconds * 1000, () => {
         this.#end(
           reader,
           new TmError(
@@ -91,10 +95,10 @@ export class SqliteEngine implements Engine {
             `The query took longer than the statement timeout of ${this.#timeoutSeconds} s. Is there an index on the timestamp column?`,
           ),
         );
-      }, this.#timeoutSeconds * 1000);
+      });
       try {
         signal.throwIfAborted();
-        const result = await work(reader);
+        const result = await work(reader, limit);
         this.#rest(reader);
         return result;
       } catch (error) {
@@ -103,7 +107,7 @@ export class SqliteEngine implements Engine {
         else this.#end(reader);
         throw error;
       } finally {
-        clearTimeout(timer);
+        limit.end();
         signal.removeEventListener('abort', abort);
       }
     });
@@ -117,19 +121,7 @@ export class SqliteEngine implements Engine {
       this.#timers.delete(idle);
       if (idle.usable) return idle;
     }
-    const opening = SqliteReader.open(this.#file);
-    try {
-      return await orAborted(opening, signal);
-    } catch (error) {
-      // Nobody waits for it any more.
-      opening.then(
-        (late) => {
-          this.#end(late);
-        },
-        () => undefined,
-      );
-      throw error;
-    }
+    return SqliteReader.open(this.#file, signal);
   }
 
   #rest(reader: SqliteReader): void {

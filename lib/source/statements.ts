@@ -108,9 +108,14 @@ export class Statements {
     return sql`${before}SELECT ${extreme} FROM ${from} WHERE ${join(conditions, ' AND ')}`;
   }
 
-  createIndex(table: string, column: string): string {
-    const name = `${tableParts(table).at(-1) ?? ''}_${column}`.slice(0, LONGEST_NAME);
-    return `CREATE INDEX ${this.dialect.quote(name)} ON ${this.#quoted(table)} (${this.dialect.quote(column)})`;
+  /** @returns undefined where no index serves windows of the column */
+  createIndex(table: string, { name, kind }: Pick<ColumnInfo, 'name' | 'kind'>): string | undefined {
+    const { dialect } = this;
+    const quoted = dialect.quote(name);
+    const column = kind === 'text' ? dialect.textIndex?.(quoted) : quoted;
+    if (column === undefined) return undefined;
+    const index = `${tableParts(table).at(-1) ?? ''}_${name}`.slice(0, LONGEST_NAME);
+    return `CREATE INDEX ${dialect.quote(index)} ON ${this.#quoted(table)} (${column})`;
   }
 
   #fields(roles: Roles): Sql {

@@ -2,9 +2,15 @@
 import assert from 'node:assert/strict';
 import type { BatchSettings, ReadingCounts } from '../../lib/batch';
 import { readBatches } from '../../lib/reading';
+import type { ColumnInfo } from '../../lib/source/columns';
+import type { Dialect } from '../../lib/source/dialect';
 import type { EngineSettings } from '../../lib/source/engine-settings';
 import { openSource } from '../../lib/source/open';
+import { namedColumns, rolesOf } from '../../lib/source/plan';
 import type { LongQuery, ReadingsQuery, Source } from '../../lib/source/source';
+import type { Sql } from '../../lib/source/sql-text';
+import { Statements } from '../../lib/source/statements';
+import { edgeBound, timeColumn } from '../../lib/source/time-column';
 import { parseWindow, type Window } from '../../lib/window';
 import { toLocal } from '../../lib/zone';
 import type { EngineFixture, TestTime, TimeType } from './fixture';
@@ -123,6 +129,29 @@ export class Harness {
     this.counts = counts;
     return bodies;
   }
+}
+
+/**
+ * The statement that reads a window, for its plan to be looked at.
+ * @param columns of the table, as the source says
+ * @param newest what the column of time holds
+ */
+export function windowStatement(
+  dialect: Dialect,
+  columns: readonly ColumnInfo[],
+  { newest, query = longQuery(), window = DAY }: { newest: string; query?: ReadingsQuery; window?: Window },
+): Sql {
+  const named = new Map(columns.map((column) => [column.name, column]));
+  const roles = rolesOf(
+    query,
+    (namedColumns(query) ?? []).flatMap((name) => named.get(name) ?? []),
+  );
+  const order = timeColumn(roles.order, undefined, newest);
+  const edges = {
+    start: edgeBound(window.start, order, 'UTC', roles.order),
+    end: edgeBound(window.end, order, 'UTC', roles.order),
+  };
+  return new Statements(dialect).window({ query, roles, order }, edges);
 }
 
 export function batchSettings(overrides: Partial<BatchSettings> = {}): BatchSettings {

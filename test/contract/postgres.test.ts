@@ -1,8 +1,11 @@
+import assert from 'node:assert/strict';
 import { Client, escapeIdentifier, escapeLiteral } from 'pg';
+import { parameterised, postgresDialect } from '../../lib/source/postgres-dialect';
 import { parseDatabaseUrl } from '../../lib/database-url';
 import { testDatabase } from '../support/test-database';
 import { until } from '../support/until';
 import { writeTime, type EngineFixture } from './fixture';
+import { DAY, Harness, windowStatement } from './harness';
 import { sourceContract } from './source-contract';
 
 describe('A source on PostgreSQL', () => {
@@ -142,6 +145,25 @@ describe('A source on PostgreSQL', () => {
   };
 
   sourceContract(fixture);
+  it('windows of texts are found by the index that the preview asks for', async () => {
+    const harness = new Harness(fixture);
+    for (const type of ['text', 'varchar(40)']) {
+      await harness.table({ sensor: 'text', ts: type, value: 'integer' });
+      await client.query(
+        `INSERT INTO readings SELECT 'a', to_char(timestamp '2026-01-01' + n * interval '1 s', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), n FROM generate_series(0, 20000) n`,
+      );
+      const source = harness.open();
+      await client.query(source.createIndexSql('readings', { name: 'ts', kind: 'text' }) ?? '');
+      await client.query('ANALYZE readings');
+      const { columns } = await source.table('readings');
+      const newest = '2026-01-01T05:33:20Z';
+      const window = { start: DAY.start + 60, end: DAY.start + 70 };
+      const { text, values } = parameterised(windowStatement(postgresDialect, columns, { newest, window }));
+      const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${text}`, values);
+      assert.match(rows.map((row) => row['QUERY PLAN']).join(), /Index.*readings_ts/, type);
+      await harness.closeAll();
+    }
+  });
   // After the suite has closed its sources.
   afterEach(() =>
     until(async () => {

@@ -1,6 +1,7 @@
 /** What the editor shows of a database before anything is deployed. */
 import assert from 'node:assert/strict';
 import { preview, type PreviewRequest } from '../../lib/preview';
+import type { WideQuery } from '../../lib/source/source';
 import { longQuery, shortest, timeAt, type Harness } from './harness';
 
 export function previews(harness: Harness): void {
@@ -58,6 +59,44 @@ export function previews(harness: Harness): void {
     assert.equal(after.table?.index, 'readings_time');
     const tracked = await look({ query: { ...query, trackBy: 'inserted_at' } });
     assert.match(tracked.table?.warning ?? '', /"inserted_at"/);
+  });
+
+  it('shows a hundred readings of a wide table, and those of sensors that are wanted behind rows of others', async () => {
+    const columns = Array.from({ length: 30 }, (_, index) => `c${index}`);
+    await harness.table(
+      { ts: harness.time.type, ...Object.fromEntries(columns.map((name) => [name, types.integer])) },
+      Array.from({ length: 10 }, (_, row) => [
+        stamp(`2026-01-01T00:00:0${row}Z`),
+        ...columns.map(() => `${row}`),
+      ]),
+    );
+    const wide: WideQuery = {
+      from: 'table',
+      shape: 'wide',
+      table: 'readings',
+      timestampColumn: 'ts',
+      valueColumns: columns,
+      prefix: '',
+    };
+    const { readings = [] } = await look({ query: wide });
+    assert.equal(readings.length, 100);
+    assert.deepEqual(
+      [9, 8, 7, 6].map((value) => readings.filter((reading) => reading.value === value).length),
+      [30, 30, 30, 10],
+    );
+    await harness.readings([
+      ['wanted', '2026-01-01T00:00:00Z', '1'],
+      ...Array.from(
+        { length: 150 },
+        (_, row) => ['other', `2026-01-01T00:${10 + (row % 50)}:00Z`, '2'] as const,
+      ),
+    ]);
+    const exclude = longQuery({ exclude: ['other'] });
+    const found = (await look({ query: exclude })).readings ?? [];
+    assert.deepEqual(
+      found.map(({ sensor, value }) => [sensor, value]),
+      [['wanted', 1]],
+    );
   });
 
   it('tells a wide table, and has nothing to say of a view’s indexes', async () => {

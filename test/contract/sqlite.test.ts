@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ChildProcess } from 'node:child_process';
+import { ChildProcess, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,9 +7,11 @@ import { join } from 'node:path';
 import Database from 'libsql';
 import { parseDatabaseUrl } from '../../lib/database-url';
 import { preview } from '../../lib/preview';
+import { sqliteDialect, sqliteStatement } from '../../lib/source/sqlite-dialect';
+import { SqliteReader } from '../../lib/source/sqlite-reader';
 import { until } from '../support/until';
 import { writeTime, type EngineFixture } from './fixture';
-import { DAY, Harness, longQuery, valuesOf } from './harness';
+import { DAY, Harness, longQuery, valuesOf, windowStatement } from './harness';
 import { sourceContract } from './source-contract';
 
 describe('A source on SQLite', () => {
@@ -174,6 +176,23 @@ describe('A source on SQLite', () => {
         message: /There is no file .*missing\.db/,
       });
       assert(!(await readdir(folder)).includes('missing.db'));
+    });
+
+    it('a file that neither opens nor fails is given up, and so is its process', async function () {
+      if (process.platform === 'win32') this.skip();
+      const pipe = join(folder, 'pipe.db');
+      execFileSync('mkfifo', [pipe]);
+      const never = new AbortController().signal;
+      await assert.rejects(SqliteReader.open(pipe, never, 100), {
+        code: 'TM_DATABASE_UNREACHABLE',
+        message: /pipe\.db could not be opened within 0\.1 s/,
+      });
+      const source = harness.open({ address: { ...settings().address, database: pipe } });
+      const waiting = assert.rejects(source.clock(), { code: 'TM_CLOSED' });
+      await until(() => readers().length > 0);
+      await source.close();
+      await waiting;
+      await until(() => readers().length === 0);
     });
 
     it('reads beside a writer in its journal, and does not write itself', async () => {
@@ -343,16 +362,25 @@ describe('A source on SQLite', () => {
     });
 
     it('a window is found by the index on its column of time', async () => {
-      await harness.table({ sensor: 'text', ts: 'text', value: 'real' });
-      database.exec('CREATE INDEX by_time ON readings (ts)');
-      const other = new Database(file);
-      const plan = other
-        .prepare(
-          'EXPLAIN QUERY PLAN SELECT ts FROM readings WHERE readings.ts COLLATE BINARY >= ? AND readings.ts COLLATE BINARY < ? ORDER BY readings.ts COLLATE BINARY',
-        )
-        .all('a', 'b') as { detail: string }[];
-      other.close();
-      assert.match(plan.map(({ detail }) => detail).join(), /^SEARCH.*by_time \(ts>\? AND ts<\?\)$/);
+      for (const [type, newest] of [
+        ['text', '2026-01-01T00:00:00Z'],
+        ['datetime', '2026-01-01 00:00:00'],
+        ['datetime', '1767225600'],
+        ['', '1767225600000'],
+      ] as const) {
+        await harness.table({ sensor: 'text', ts: type, value: 'real' });
+        database.exec('CREATE INDEX by_time ON readings (ts)');
+        const { columns } = await harness.open().table('readings');
+        const { text, values } = sqliteStatement(windowStatement(sqliteDialect, columns, { newest }));
+        const other = new Database(file);
+        const plan = other.prepare(`EXPLAIN QUERY PLAN ${text}`).all(...values) as { detail: string }[];
+        other.close();
+        assert.match(
+          plan.map(({ detail }) => detail).join(),
+          /^SEARCH.*by_time \(ts>\? AND ts<\?\)/,
+          `${type} ${newest}`,
+        );
+      }
     });
 
     it('numbers of the user’s own SQL are found whether the column was declared for them or not', async () => {

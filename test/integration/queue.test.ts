@@ -127,18 +127,27 @@ for (const kind of BROKERS) {
       assert(!raw.includes('secret-answer'), 'what failed is nobody else’s business');
     });
 
-    it('gives what a machine that is closed had to another at once', async () => {
-      const [closing, other] = [machines.add(), machines.add()];
-      const hold = held();
-      closing.take(1, () => hold.promise);
-      await closing.connected();
-      await closing.queue.put(windowAt(0));
-      await until(() => closing.taken.length === 1);
-      other.take(1, delivered);
+    it('gives what a machine that is closed had to another at once, of which the one that put it hears nothing', async () => {
+      const [putting, closing, other] = [machines.add(), machines.add(), machines.add()];
+      const [hold, another] = [held(), held()];
+      closing.take(2, () => hold.promise);
+      await Promise.all([putting.connected(), closing.connected()]);
+      const windows = [windowAt(0), windowAt(1)];
+      for (const queued of windows) await putting.queue.put(queued);
+      await until(() => closing.taken.length === 2);
+      other.take(2, () => another.promise);
       hold.fail(new TmError('TM_CLOSED', 'is being stopped'));
       await closing.queue.close();
-      await until(() => other.taken.length === 1);
-      assert.deepEqual(other.taken, [keyOf(windowAt(0))]);
+      await until(() => other.taken.length === 2);
+      assert.deepEqual([...other.taken].sort(), windows.map(keyOf).sort());
+      assert.equal(putting.done.size, 0);
+      another.release();
+      await until(() => putting.done.size === 2);
+      const all = [putting, closing, other];
+      assert.deepEqual(
+        all.flatMap(({ problems, unreachable }) => [...problems, ...unreachable]),
+        [],
+      );
     });
 
     it('gives what a machine that vanished had to another', async () => {

@@ -280,7 +280,7 @@ describe('T-SQL', () => {
     );
     assert.match(text, /FROM \[db\]\.\[my\.schema\]\.\[t\] AS readings WHERE 1 = 0$/);
     assert.equal(
-      statements.createIndex('hist.Readings', 'at'),
+      statements.createIndex('hist.Readings', { name: 'at', kind: 'naive' }),
       'CREATE INDEX [Readings_at] ON [hist].[Readings] ([at])',
     );
   });

@@ -66,6 +66,7 @@ class HundredReadings implements Source {
       }
     }
   }
+  readonly heldBackMs = 0;
   clock(): Promise<number> {
     return Promise.resolve(START);
   }
