@@ -2,7 +2,7 @@
 import { TmError } from './errors';
 import { lines, names, pairs } from './lists';
 import { invalid, SettingsReader, type RawSettings } from './settings';
-import { parameterNames } from './source/sql-parameters';
+import { LEXES, parameterNames } from './source/sql-parameters';
 import type { ReadingsQuery } from './source/query';
 import { SensorNames, suffixesOf } from './source/sensors';
 import { quote } from './window';
@@ -72,7 +72,7 @@ function queryOf(read: SettingsReader): ReadingsQuery {
 function ownSql(read: SettingsReader): string {
   const sql = read.required('sql', 'a SELECT with :start_time and :end_time');
   // The database may not be known yet: what is a parameter to any of them will do here.
-  const parameters = [...parameterNames(sql), ...parameterNames(sql, 'mysql')];
+  const parameters = LEXES.flatMap((lexis) => parameterNames(sql, lexis));
   for (const name of ['start_time', 'end_time']) {
     if (!parameters.includes(name)) {
       throw new TmError(

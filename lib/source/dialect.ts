@@ -16,8 +16,8 @@ export interface Storage {
 }
 
 export interface Dialect {
-  /** How the user's own SQL is taken apart; `standard` where it is not said. */
-  readonly lexis?: SqlLexis;
+  /** How the user's own SQL is taken apart. */
+  readonly lexis: SqlLexis;
   /** A name as an identifier, whatever is in it. */
   quote(name: string): string;
   /** SELECT of the server's clock: one row, seconds since 1970 in UTC with fraction. */

@@ -19,6 +19,7 @@ const ANY = raw('1 = 1');
 const GUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 
 export const mssqlDialect: Dialect = {
+  lexis: 'mssql',
   quote: (name) => `[${name.replaceAll(']', ']]')}]`,
   // One reading of the clock. Seconds alone would be more than an int from 2038 on.
   clock: `DECLARE @now datetime2(3) = SYSUTCDATETIME();

@@ -41,6 +41,7 @@ export function postgresColumn(name: string, typeId: number, typeName?: string):
 }
 
 export const postgresDialect: Dialect = {
+  lexis: 'postgres',
   quote: escapeIdentifier,
   clock: 'SELECT extract(epoch FROM clock_timestamp())::text',
   identity: "SELECT 'PostgreSQL', split_part(current_setting('server_version'), ' ', 1), current_user::text",

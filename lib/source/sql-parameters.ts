@@ -3,34 +3,52 @@
  * string, a quoted name, a comment or a dollar-quoted body, and not the second colon of a `::cast`.
  */
 
-/** How an engine writes texts and comments: MySQL escapes with backslashes, and has comments behind `#`. */
-export type SqlLexis = 'standard' | 'mysql';
+/** How an engine writes texts, names and comments. */
+export const LEXES = ['postgres', 'mysql', 'mssql', 'sqlite'] as const;
+export type SqlLexis = (typeof LEXES)[number];
 
 const COMMENT = String.raw`--[^\n]*`;
+/** Its end is looked for where comments nest. */
+const NESTED_COMMENT = String.raw`/\*`;
+const FLAT_COMMENT = String.raw`/\*[\s\S]*?(?:\*/|$)`;
+const TEXT = String.raw`'(?:[^']|'')*(?:'|$)`;
+const QUOTED = String.raw`"(?:[^"]|"")*(?:"|$)`;
 const BACKTICKS = '`(?:[^`]|``)*(?:`|$)';
 const PARAMETER = String.raw`:[A-Za-z_]\w*`;
 
 const TOKENS: Readonly<Record<SqlLexis, RegExp>> = {
-  standard: anyOf(
-    COMMENT,
-    String.raw`/\*`,
+  postgres: anyOf(
+    String.raw`--[^\r\n]*`,
+    NESTED_COMMENT,
     String.raw`\b[eE]'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)`,
-    String.raw`'(?:[^']|'')*(?:'|$)`,
-    String.raw`"(?:[^"]|"")*(?:"|$)`,
-    BACKTICKS,
-    String.raw`\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$`,
+    TEXT,
+    QUOTED,
+    // A name may hold dollars too, but not begin with one.
+    String.raw`(?<![\w$\u0080-\uffff])\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$`,
     String.raw`::`,
     PARAMETER,
   ),
   mysql: anyOf(
-    COMMENT,
+    // Two minus signs are no comment without a blank behind them.
+    String.raw`--(?=[\s\0-\x1f]|$)[^\n]*`,
     String.raw`#[^\n]*`,
-    String.raw`/\*[\s\S]*?(?:\*/|$)`,
+    FLAT_COMMENT,
     String.raw`'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)`,
     String.raw`"(?:[^"\\]|\\[\s\S]|"")*(?:"|$)`,
     BACKTICKS,
     PARAMETER,
   ),
+  mssql: anyOf(
+    COMMENT,
+    NESTED_COMMENT,
+    TEXT,
+    QUOTED,
+    String.raw`\[(?:[^\]]|\]\])*(?:\]|$)`,
+    // A method of a type, such as geography::Parse.
+    String.raw`::`,
+    PARAMETER,
+  ),
+  sqlite: anyOf(COMMENT, FLAT_COMMENT, TEXT, QUOTED, BACKTICKS, String.raw`\[[^\]]*(?:\]|$)`, PARAMETER),
 };
 
 interface Parameter {
@@ -40,15 +58,12 @@ interface Parameter {
 }
 
 /** The names of the parameters in `sql`, each once, in order of appearance. */
-export function parameterNames(sql: string, lexis: SqlLexis = 'standard'): string[] {
+export function parameterNames(sql: string, lexis: SqlLexis): string[] {
   return [...new Set(findParameters(sql, TOKENS[lexis]).map(({ name }) => name))];
 }
 
 /** `sql` in pieces between its parameters: `texts` is one longer than `names`. */
-export function splitParameters(
-  sql: string,
-  lexis: SqlLexis = 'standard',
-): { texts: string[]; names: string[] } {
+export function splitParameters(sql: string, lexis: SqlLexis): { texts: string[]; names: string[] } {
   const texts: string[] = [];
   const names: string[] = [];
   let from = 0;

@@ -8,6 +8,7 @@ import { bound, raw, sql, textOf, type Bound, type Sql } from './sql-text';
 const TIME_TEXT = "'____-__-__%'";
 
 export const sqliteDialect: Dialect = {
+  lexis: 'sqlite',
   quote: (name) => `"${name.replaceAll('"', '""')}"`,
   clock: "SELECT (julianday('now') - 2440587.5) * 86400",
   identity: "SELECT 'SQLite', sqlite_version(), ''",

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { parameterNames, splitParameters, type SqlLexis } from '../../lib/source/sql-parameters';
+import { LEXES, parameterNames, splitParameters, type SqlLexis } from '../../lib/source/sql-parameters';
 
-const replaced = (sql: string, lexis?: SqlLexis): string => {
+const replaced = (sql: string, lexis: SqlLexis = 'postgres'): string => {
   const { texts, names } = splitParameters(sql, lexis);
   return texts.map((text, index) => (index === 0 ? text : `<${names[index - 1] ?? ''}>${text}`)).join('');
 };
@@ -13,7 +13,7 @@ describe('Parameters in the user’s own SQL', () => {
       replaced('f(:start_time::timestamptz, (:end_time))'),
       'f(<start_time>::timestamptz, (<end_time>))',
     );
-    assert.deepEqual(parameterNames(':b :a :b'), ['b', 'a']);
+    assert.deepEqual(parameterNames(':b :a :b', 'postgres'), ['b', 'a']);
   });
 
   for (const sql of [
@@ -22,7 +22,6 @@ describe('Parameters in the user’s own SQL', () => {
     "E'a\\':start_time'",
     '":start_time"',
     '"a"":start_time"',
-    '`:start_time`',
     '-- :start_time',
     '/* :start_time */',
     '/* /* */ :start_time */',
@@ -52,17 +51,48 @@ describe('Parameters in the user’s own SQL', () => {
     }
   });
 
-  it('are told apart as MySQL writes texts and comments', () => {
-    for (const sql of [
+  const ALONE: Readonly<Record<SqlLexis, readonly string[]>> = {
+    postgres: ["E'it\\':start_time'", '/* /* */ :start_time */', '$$ :start_time $$', '$ä$ :start_time $ä$'],
+    mysql: [
       "'it\\'s :start_time'",
       '"a\\":start_time"',
       '# :start_time',
+      '-- :start_time',
+      '--\t:start_time',
       '/* /* :start_time */',
-    ]) {
-      assert.equal(replaced(sql, 'mysql'), sql);
-    }
-    for (const before of ["'a\\\\'", "# it's\n", '/* /* */', 'a$$b']) {
-      assert.equal(replaced(`${before} :start_time`, 'mysql'), `${before} <start_time>`, before);
-    }
-  });
+      '`:start_time`',
+      '`a``:start_time`',
+    ],
+    mssql: [
+      '[:start_time]',
+      '[a]]:start_time]',
+      '/* /* */ :start_time */',
+      "N'x :start_time'",
+      '[unfinished :start_time',
+    ],
+    sqlite: ['[:start_time]', '`:start_time`', '`a``:start_time`', '/* /* :start_time */'],
+  };
+  const BEFORE: Readonly<Record<SqlLexis, readonly string[]>> = {
+    postgres: ["-- it's\r", 'a$$b', "'a\\'", 'x[1]', '$1', 'a.b$c$d', "e.name'x'", '`'],
+    mysql: ["'a\\\\'", "# it's\n", '/* /* */', 'a$$b', 'a--1 >', '5--1 +', '--\nx', '"a\'b"', '[it'],
+    mssql: ["'a\\'", "[it's]", '["a]', '[a]]b]', "a--it's\n", 'a$$b', '#temp', "geography::Parse('x')"],
+    sqlite: ["'a\\'", "[it's]", '/* /* */', 'a$$b', "`it's`", "a--it's\n", "e'\\'"],
+  };
+  for (const lexis of LEXES) {
+    it(`are told apart as texts, names and comments are written: ${lexis}`, () => {
+      for (const sql of [
+        "':start_time'",
+        "'it''s :start_time'",
+        '":start_time"',
+        '"a"":start_time"',
+        '/* :start_time */',
+        ...ALONE[lexis],
+      ]) {
+        assert.equal(replaced(sql, lexis), sql);
+      }
+      for (const before of ["'x'", "'it''s'", '"q"', '-- c\n', '/* c */', ...BEFORE[lexis]]) {
+        assert.equal(replaced(`${before} :start_time`, lexis), `${before} <start_time>`, before);
+      }
+    });
+  }
 });
