@@ -21,6 +21,8 @@ const NUMBER = /^([+-]?)(\d*)(?:\.(\d*))?(e[+-]?\d+)?$/i;
  * @returns where it ended; -1: it is not a number as JSON writes it
  */
 export function writeNumber(source: Buffer, start: number, end: number, target: Buffer, at: number): number {
+  // What lies behind it in the buffer is not its own.
+  if (start >= end) return -1;
   const first = source[start] ?? 0;
   const lead = first === MINUS ? (source[start + 1] ?? 0) : first;
   // Some databases write .5 or 007.

@@ -197,11 +197,13 @@ export class RedisQueue implements WindowQueue {
   }
 
   #tellConnection(client: IORedis.Redis): void {
-    let reason: unknown = new Error('the connection was closed');
+    const unknown = new Error('the connection was closed');
+    let reason: unknown = unknown;
     client.on('error', (error: unknown) => {
       reason = error;
     });
     client.on('ready', () => {
+      reason = unknown;
       this.#listener.onConnected();
     });
     client.on('close', () => {

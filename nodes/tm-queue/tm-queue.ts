@@ -186,7 +186,7 @@ class SharedWindows implements Required<Behaviour> {
     this.#connected = failure === undefined;
     if (failure) {
       const { code, message } = failure;
-      const advice = `${message}. Windows wait until it does; nothing is lost.`;
+      const advice = `${message.replace(/\.$/, '')}. Windows wait until it does; nothing is lost.`;
       this.#alarm.raise(new TmError(code, advice, { cause: failure }));
     } else this.#alarm.recovered(`The broker ${this.#broker.place} takes windows again.`);
     this.#showState();

@@ -7,10 +7,12 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { Redis } from 'ioredis';
 import { Client, escapeLiteral } from 'pg';
 import { WebSocket } from 'undici';
 import type { Reply } from '../../scripts/start/cloud';
 import { startNodeRed, type Flow, type NodeRed } from '../../scripts/start/node-red';
+import { brokerMissing, ownBroker } from '../support/brokers';
 import { testDirectory } from '../support/directory';
 import { nodeRedPath } from '../support/node-red';
 import { usePlant } from '../support/plant';
@@ -23,6 +25,7 @@ const SECRETS = {
   statePassword: 'pass"word\\of/the:state@ö%3d',
   endpointKey: ENDPOINT_KEY,
   requestKey: REQUEST_KEY,
+  brokerPassword: 'pass"word\\of/the:broker@ä%3d',
   queryToken: 'token-in-the-query-5e1f',
   wrongKey: 'a-key/that+is=wrong',
 } as const;
@@ -52,8 +55,11 @@ function assertNoSecret(what: string, text: string): void {
   }
 }
 
-describe('Secrets', function () {
+const withoutBroker = brokerMissing('redis', true);
+
+(withoutBroker === undefined ? describe : describe.skip)('Secrets', function () {
   this.timeout(240_000);
+  const broker = ownBroker('redis');
   let reply: Reply | undefined;
   const plant = usePlant({ key: ENDPOINT_KEY, respond: () => reply });
   const directory = testDirectory();
@@ -101,7 +107,10 @@ describe('Secrets', function () {
     };
     const shown = example.map((node) => {
       if (node.type === 'tm-config') {
-        const credentials = { ...(node.credentials as object), stateUrl: '${STATE_URL}' };
+        const credentials = {
+          ...(node.credentials as object),
+          ...{ stateUrl: '${STATE_URL}', brokerUrl: '${BROKER_URL}' },
+        };
         return { ...node, ...settings, credentials };
       }
       const wires = node.wires as string[][] | undefined;
@@ -113,7 +122,9 @@ describe('Secrets', function () {
         return { ...node, wires: [[...(wires?.[0] ?? []), debug.id]] };
       return node;
     });
-    return [...shown, debug];
+    const config = example.find(({ type }) => type === 'tm-config')?.id;
+    const queue = { id: 'queue-1', type: 'tm-queue', z: tab, config, queue: 'tm-test', inFlight: 1 };
+    return [...shown, debug, { ...queue, wires: [[debug.id]] }];
   };
 
   const ask = async (path: string, key: string, body?: unknown): Promise<string> => {
@@ -124,6 +135,20 @@ describe('Secrets', function () {
     const headers: string[] = [];
     response.headers.forEach((value, name) => headers.push(`${name}: ${value}`));
     return `${response.status} ${headers.join('; ')} ${await response.text()}`;
+  };
+
+  /** The broker's user has another password from now on, and is asked for it. */
+  const setBrokerPassword = async (password: string): Promise<void> => {
+    const redis = new Redis(broker.url);
+    await redis.call('ACL', 'SETUSER', 'plant', 'on', 'resetpass', `>${password}`, '~*', '&*', '+@all');
+    await redis.call('CLIENT', 'KILL', 'USER', 'plant');
+    redis.disconnect();
+  };
+  const brokerUrl = (password: string): string => {
+    const url = new URL(broker.url);
+    url.username = 'plant';
+    url.password = encodeURIComponent(password);
+    return url.href;
   };
 
   /** As the editor's full deploy: every node is closed and made anew. */
@@ -147,15 +172,21 @@ describe('Secrets', function () {
     return found;
   };
 
-  const rejectedOnRecord = async (state: 'file' | 'database', userDirectory: string): Promise<unknown[]> => {
-    if (state === 'file')
-      return (await filesUnder(userDirectory)).filter((file) => file.includes('/rejected/'));
-    return (await plant.client.query<object>("select name from tm_state where kind = 'rejected'")).rows;
+  const rejectedOnRecord = async (state: 'file' | 'database', userDirectory: string): Promise<string[]> => {
+    if (state === 'database') {
+      const query = "select record from tm_state where kind = 'rejected'";
+      return (await plant.client.query<{ record: string }>(query)).rows.map(({ record }) => record);
+    }
+    const files = (await filesUnder(userDirectory)).filter((file) => file.includes('/rejected/'));
+    // A temporary one may be gone by now.
+    const texts = await Promise.all(files.map((file) => readFile(file, 'utf8').catch(() => '')));
+    return texts.filter((text) => text !== '');
   };
 
   for (const state of ['file', 'database'] as const) {
     it(`are in no log, status, error, message, answer, export or file (state: ${state})`, async () => {
       await plant.history(RANGE.start_time, 3600, 2);
+      await setBrokerPassword(SECRETS.brokerPassword);
       const userDirectory = join(directory.path, 'node-red');
       const answers: string[] = [];
       const frames: string[] = [];
@@ -168,6 +199,7 @@ describe('Secrets', function () {
         env: {
           DATABASE_URL: urlOf(reader, SECRETS.databasePassword),
           STATE_URL: urlOf(keeper, SECRETS.statePassword),
+          BROKER_URL: brokerUrl(SECRETS.brokerPassword),
           POST_DATA_ENDPOINT: `${plant.cloud.url}?code=${SECRETS.queryToken}`,
           POST_DATA_API_KEY: ENDPOINT_KEY,
           API_KEY: REQUEST_KEY,
@@ -209,7 +241,12 @@ describe('Secrets', function () {
         answers.push(await ask('raise-request', REQUEST_KEY, RANGE));
         await saw(status);
       }
-      await until(async () => (await rejectedOnRecord(state, userDirectory)).length > 0);
+      // Kept until the range is delivered, which it will be.
+      await until(async () => {
+        const kept = await rejectedOnRecord(state, userDirectory);
+        answers.push(...kept);
+        return kept.length > 0;
+      });
       reply = undefined;
       await redeploy();
 
@@ -223,6 +260,19 @@ describe('Secrets', function () {
       answers.push(await ask('raise-request', REQUEST_KEY, RANGE));
       await saw('TM_DATABASE_REFUSED');
       await setPassword(reader, SECRETS.databasePassword);
+
+      // The broker fails: a password that is not taken any more, and then no broker at all.
+      await saw('"ready"');
+      await setBrokerPassword('another');
+      await saw('TM_BROKER_UNREACHABLE');
+      await redeploy();
+      await saw('WRONGPASS');
+      await setBrokerPassword(SECRETS.brokerPassword);
+      await saw('takes windows again');
+      await broker.crash();
+      await redeploy();
+      await saw('ECONNREFUSED');
+      await broker.start();
 
       // The Test buttons, with what is stored and with what is typed.
       const config = (await flowWith({ state })).find(({ type }) => type === 'tm-config') ?? {};
@@ -243,7 +293,14 @@ describe('Secrets', function () {
       ])
         answers.push(`${path}: ${await ask(path, '')}`);
 
-      for (const word of ['posted', 'TM_ENDPOINT_HOLD', 'TM_QUERY_FAILED', 'duration_ms', 'bad token …'])
+      for (const word of [
+        'posted',
+        'TM_ENDPOINT_HOLD',
+        'TM_BROKER_UNREACHABLE',
+        'TM_QUERY_FAILED',
+        'duration_ms',
+        'bad token …',
+      ])
         assert(shown().includes(word), `${word} was not shown: nothing was searched`);
       await until(() => frames.length > 20);
       for (const frame of frames) assertNoSecret('what the editor is sent', frame);

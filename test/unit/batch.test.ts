@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { BatchBuilder, type Batch, type BatchSettings } from '../../lib/batch';
 import { CellRows } from '../../lib/source/cells';
 import type { ValueKind } from '../../lib/source/columns';
+import { writeNumber } from '../../lib/value';
 import { longPlan } from '../support/reading-plan';
 
 /** A row as the database holds it; `second` orders it, the micros make its timestamp. */
@@ -183,6 +184,11 @@ describe('Batches of readings', () => {
       );
     });
   }
+
+  it('hold an empty text as one, whatever digits stand around it in the buffer', () => {
+    for (const around of ['1234', '-123', '0.12'])
+      assert.equal(writeNumber(Buffer.from(around), 2, 2, Buffer.alloc(8), 0), -1);
+  });
 
   it('are the same whatever order the database gives equal timestamps in', () => {
     fc.assert(
