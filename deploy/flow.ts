@@ -25,6 +25,9 @@ const DEFAULT_BOOKMARK = 'schedule';
 /** A task belongs to the node that took it. */
 const REQUESTS_ID = '7ec0de9900000001';
 const PROXY_ID = '7ec0de9900000002';
+const QUEUE_ID = '7ec0de9900000003';
+/** Of one bookmark or task, on all machines together: the most that there can be. */
+const IN_FLIGHT_WITH_QUEUE = 16;
 
 /** An error that a Catch node takes is in no log, and without an editor nobody looks at Debug messages. */
 const FOR_THE_EDITOR = ['comment', 'debug', 'status', 'switch'];
@@ -41,7 +44,30 @@ export function flowOf(mode: Mode, environment: Environment, examples: string): 
     ...(node.wires && { wires: node.wires.map((ends) => ends.filter((id) => kept.has(id))) }),
     ...(Array.isArray(node.nodes) && { nodes: node.nodes.filter((id) => kept.has(String(id))) }),
   }));
-  return [...flow, ...proxyNodes(environment)];
+  const shared = environment.BROKER_URL === undefined ? flow : withQueue(flow);
+  return [...shared, ...proxyNodes(environment)];
+}
+
+/** Every window goes through a queue that several machines share, before it is read. */
+function withQueue(flow: readonly FlowNode[]): FlowNode[] {
+  const fetch = flow.find(({ type }) => type === 'tm-fetch');
+  if (!fetch) throw new Error('The example has no tm-fetch.');
+  const { id, config, z, x, y } = fetch;
+  const queue = { id: QUEUE_ID, type: 'tm-queue', name: 'share it', config, z, x, y: Number(y) + 60 };
+  return [
+    ...flow.map((node) => ({
+      ...node,
+      ...(node.wires && {
+        wires: node.wires.map((ends) => ends.map((end) => (end === id ? QUEUE_ID : end))),
+      }),
+      ...(isEmitter(node) && { inFlight: IN_FLIGHT_WITH_QUEUE }),
+    })),
+    { ...queue, queue: 'turbomechanica', inFlight: 2, wires: [[id]] },
+  ];
+}
+
+function isEmitter({ type, action }: FlowNode): boolean {
+  return type === 'tm-request' || (type === 'tm-bookmark' && action === 'next');
 }
 
 function withRequestsId(nodes: readonly FlowNode[]): FlowNode[] {
@@ -69,11 +95,11 @@ function settingsOf(node: FlowNode, environment: Environment): Readonly<Record<s
         }),
         ...(state.stateUrl !== undefined && { state: 'database' }),
         ...(proxyVariable(environment) !== undefined && { proxy: PROXY_ID }),
-        credentials: { ...node.credentials, ...state },
+        credentials: { ...node.credentials, ...state, ...given({ brokerUrl: 'BROKER_URL' }) },
       };
     }
     case 'tm-bookmark':
-      return node.action === 'next' ? scheduleOf(environment, given) : {};
+      return isEmitter(node) ? scheduleOf(environment, given) : {};
     case 'tm-fetch':
       return queryOf(environment, given);
     default:

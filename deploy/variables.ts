@@ -6,6 +6,7 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { parseDatabaseUrl } from '../lib/database-url';
 import { Endpoint } from '../lib/endpoint/endpoint';
 import { reasonOf } from '../lib/errors';
+import { parseBrokerUrl } from '../lib/queue/broker-url';
 import { fetchSettings } from '../lib/fetch-settings';
 import { configSettings, requestSettings, scheduleSettings, SettingsReader } from '../lib/settings';
 
@@ -111,9 +112,15 @@ export const VARIABLES: Readonly<Record<string, Variable>> = {
   },
   STATE_DATABASE_URL: {
     what: 'the URL of a database for bookmarks and tasks',
-    needed: (_mode, { BOOKMARK_TABLE }) => BOOKMARK_TABLE !== undefined,
+    needed: (_mode, { BOOKMARK_TABLE, BROKER_URL }) =>
+      BOOKMARK_TABLE !== undefined || BROKER_URL !== undefined,
     secret: true,
     check: (value) => parseDatabaseUrl(value, 'STATE_DATABASE_URL'),
+  },
+  BROKER_URL: {
+    what: 'the URL of the queue that several machines share, such as redis://:password@host:6379',
+    secret: true,
+    check: (value) => parseBrokerUrl(value, 'BROKER_URL'),
   },
   BOOKMARK_TABLE: { what: 'your own table of bookmarks in that database' },
   BOOKMARK_NAME_COLUMN: { what: 'its column of the names' },

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Reply } from '../../scripts/start/cloud';
+import { brokerMissing, brokerUrl } from '../support/brokers';
 import { testDirectory } from '../support/directory';
 import { Headless } from '../support/headless';
 import { usePlant } from '../support/plant';
@@ -15,7 +17,8 @@ const ago = (seconds: number): string =>
 
 describe('The connector without an editor', function () {
   this.timeout(120_000);
-  const plant = usePlant();
+  let reply: Reply | undefined;
+  const plant = usePlant({ respond: () => reply });
   const directory = testDirectory();
   let headless: Headless;
   beforeEach(async () => {
@@ -60,6 +63,42 @@ describe('The connector without an editor', function () {
   }
   const task = async (id: string): Promise<Task> =>
     (await (await fetch(`${headless.url}tasks/${id}`)).json()) as Task;
+
+  const noRedis = brokerMissing('redis');
+  (noRedis === undefined ? it : it.skip)(
+    `shares windows through a queue${noRedis === undefined ? '' : ` (skipped: ${noRedis})`}`,
+    async () => {
+      await plant.history(ago(7200), 3600);
+      const other = await Headless.install(join(directory.path, 'other'));
+      const values = {
+        ...environment(),
+        ...{ BATCH_SIZE: '5', METRICS_KEY: 'metrics-key-55' },
+        STATE_DATABASE_URL: plant.credentials['cfg-1'].databaseUrl,
+        BROKER_URL: await brokerUrl('redis'),
+      };
+      const machines = [headless, other];
+      // Until both have windows in their hands.
+      reply = { status: 503 };
+      try {
+        for (const machine of machines) await machine.writeEnv(values);
+        for (const machine of machines) await machine.start('both');
+        const measured = async ({ url }: Headless, what: RegExp): Promise<boolean> => {
+          const headers = { authorization: 'Bearer metrics-key-55' };
+          return what.test(await (await fetch(`${url}tm/metrics`, { headers })).text());
+        };
+        for (const machine of machines)
+          await until(() => measured(machine, /^tm_post_retries_total\S* [1-9]/m));
+        reply = undefined;
+        await until(() => plant.cloud.readings().length >= 3600 * 3);
+        await plant.assertAllArrived();
+        for (const machine of machines)
+          await until(() => measured(machine, /^tm_readings_sent_total\S* [1-9]/m));
+      } finally {
+        reply = undefined;
+        await other.stop('SIGKILL');
+      }
+    },
+  );
 
   it('delivers by the clock, stops at SIGTERM, and goes on after an update in place where it stood', async () => {
     await plant.history(ago(7200), 3600);

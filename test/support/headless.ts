@@ -72,7 +72,7 @@ export class Headless {
     await rm(target, { recursive: true, force: true });
     await mkdir(target, { recursive: true });
     await promisify(execFile)('tar', ['-xzf', await pack(), '-C', target, '--strip-components=1']);
-    for (const dependency of [...Object.keys(dependencies), 'prom-client']) {
+    for (const dependency of [...Object.keys(dependencies), 'prom-client', 'bullmq', 'ioredis']) {
       await this.#link(join(PROJECT, 'node_modules', dependency), join(modules, dependency));
     }
     await this.#link(nodeRedPath(), join(modules, 'node-red'));

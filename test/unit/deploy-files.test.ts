@@ -14,8 +14,6 @@ interface Manifest {
 const manifest = JSON.parse(read('package.json')) as Manifest;
 const COMMAND = 'turbomechanica-connector';
 const known = [...Object.keys(VARIABLES), 'DATA_DIRECTORY'];
-/** Of other parts: a broker's comes with the node that needs it. */
-const others = ['BROKER_URL'];
 
 describe('The files of deploy/', () => {
   it('a Dockerfile that runs the command of the package, not as root, with every optional driver', () => {
@@ -64,8 +62,7 @@ describe('The files of deploy/', () => {
         MODES.some((mode) => command.length === 1 && mode === command[0]),
         name,
       );
-      for (const variable of Object.keys(environment))
-        assert([...known, ...others].includes(variable), variable);
+      for (const variable of Object.keys(environment)) assert(known.includes(variable), variable);
       assert(
         volumes.some((volume) => volume.endsWith('/data')),
         name,
