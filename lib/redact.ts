@@ -14,7 +14,7 @@ export function redact(text: string, secret: string, by = '…'): string {
 }
 
 /** A part of a URL as it is sent. */
-export function decoded(part: string): string {
+function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {
