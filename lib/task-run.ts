@@ -1,5 +1,5 @@
 /** The delivery of one task's windows: so many under way at a time, a failed one again after a pause. */
-import { asTmError, TmError } from './errors';
+import { asTmError, TmError, type TmErrorCode } from './errors';
 import { withSignals } from './signals';
 import { noteDelivered, windowAt, windowsTotal, type TaskRecord } from './task-record';
 import type { Receipt, TransferOutcome } from './transfer';
@@ -21,8 +21,25 @@ export interface RunSurroundings {
   pause(error: TmError, seconds: number, signal: AbortSignal): Promise<void>;
 }
 
-/** How long a failed window waits each time, in seconds; after the last of them its task has failed. */
-export const RETRY_PAUSES_SECONDS: readonly number[] = [10, 30, 60, 300, 600];
+/** How long a failed window waits each time, in seconds; after the last of them its task may have failed. */
+const RETRY_PAUSES_SECONDS: readonly number[] = [10, 30, 60, 300, 600];
+
+/** Growing, and the longest again and again. */
+export function retryPauseSeconds(failures: number): number {
+  return RETRY_PAUSES_SECONDS[failures] ?? RETRY_PAUSES_SECONDS.at(-1) ?? 0;
+}
+
+/** Outages, and what an administrator mends: no reason to give a task up, however long they last. */
+const PASSING: ReadonlySet<TmErrorCode> = new Set<TmErrorCode>([
+  'TM_DATABASE_UNREACHABLE',
+  'TM_DATABASE_REFUSED',
+  'TM_ENDPOINT_UNAVAILABLE',
+  'TM_ENDPOINT_HOLD',
+  'TM_STATE_UNREADABLE',
+  'TM_STATE_WRITE',
+  'TM_BROKER_UNREACHABLE',
+  'TM_CLOSED',
+]);
 
 /**
  * Resolves when every window is delivered. Rejects with why one was not, or with the signal's reason; nothing
@@ -67,6 +84,7 @@ async function deliverWindow(
   signal: AbortSignal,
 ): Promise<void> {
   const window = windowAt(task, index);
+  let failuresForGood = 0;
   for (let failures = 0; ; failures++) {
     const outcome = await send(window, surroundings, signal);
     if (outcome.state === 'delivered') {
@@ -74,9 +92,9 @@ async function deliverWindow(
       return surroundings.keep(signal);
     }
     signal.throwIfAborted();
-    const seconds = RETRY_PAUSES_SECONDS[failures];
-    if (seconds === undefined) throw outcome.error;
-    await surroundings.pause(outcome.error, seconds, signal);
+    if (!PASSING.has(outcome.error.code) && ++failuresForGood > RETRY_PAUSES_SECONDS.length)
+      throw outcome.error;
+    await surroundings.pause(outcome.error, retryPauseSeconds(failures), signal);
   }
 }
 

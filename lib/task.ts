@@ -9,7 +9,7 @@ import type { StateStore } from './state/store';
 import { TaskLedger, type LedgerSettings, type Retry, type Task, type TaskView } from './task-ledger';
 import { TaskLoading } from './task-loading';
 import type { TaskState } from './task-record';
-import { deliverTask, RETRY_PAUSES_SECONDS, type WindowUnderWay } from './task-run';
+import { deliverTask, retryPauseSeconds, type WindowUnderWay } from './task-run';
 import type { Window } from './window';
 
 export interface TasksSettings extends LedgerSettings {
@@ -67,7 +67,7 @@ export class Tasks {
       onProblem: (error) => {
         surroundings.onProblem(error);
       },
-      pause: (failures, signal) => this.#pause(pauseSeconds(failures), signal),
+      pause: (failures, signal) => this.#pause(retryPauseSeconds(failures), signal),
     });
   }
 
@@ -262,7 +262,7 @@ export class Tasks {
       } catch (thrown) {
         const error = asTmError(thrown, 'TM_STATE_WRITE');
         if (failures === 0) this.#surroundings.onProblem(error);
-        await this.#retryIn(task, error, pauseSeconds(failures), signal);
+        await this.#retryIn(task, error, retryPauseSeconds(failures), signal);
       }
     }
     this.#tellState();
@@ -294,11 +294,6 @@ export class Tasks {
   #tellState(): void {
     if (!this.#closing.signal.aborted) this.#surroundings.onState(this.state);
   }
-}
-
-/** Growing, and the longest again and again. */
-function pauseSeconds(failures: number): number {
-  return RETRY_PAUSES_SECONDS[failures] ?? RETRY_PAUSES_SECONDS.at(-1) ?? 0;
 }
 
 /** Of a task that is durable. */
