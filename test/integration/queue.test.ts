@@ -309,6 +309,14 @@ for (const kind of BROKERS) {
           );
           // What the queue tells of it, too.
           await until(() => machine.done.size === 1);
+          // What it fails with later is not what it failed with before.
+          const before = machine.unreachable.length;
+          assert.match(machine.unreachable.at(-1)?.message ?? '', /WRONGPASS/);
+          const redis = new Redis(broker.url, { password: 'wrong' });
+          await redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+          redis.disconnect();
+          await until(() => machine.unreachable.length > before);
+          assert.doesNotMatch(machine.unreachable[before]?.message ?? '', /WRONGPASS/);
           await machine.queue.close();
           await proxy.close();
           await setPassword('', 'wrong');
