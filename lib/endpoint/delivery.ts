@@ -29,6 +29,11 @@ export interface DeliverOptions {
   readonly signal: AbortSignal;
   /** How the endpoint is doing: at once where it is not ok, then once for each change. */
   readonly onState?: (state: EndpointState) => void;
+  /**
+   * Who sends the batch again as long as it is held by refused readings, and so need not have the others posted
+   * again: the owner of its window. Undefined: nobody, and all of it is posted whenever it comes.
+   */
+  readonly sentAgainBy?: string | undefined;
   /** Default: one of 64 posts for this batch; the batches of a window may share one. */
   readonly search?: SearchBudget;
 }
@@ -61,7 +66,7 @@ export interface PostLine {
    * tried: so the pieces depend on the batch and the endpoint's limit, not on what was learned when.
    */
   tooLargeBytes: number;
-  readonly searches: SearchMemory;
+  searches: SearchMemory;
 }
 
 /** A piece of the batch; `path` says which halves lead to it, and so its place. */
@@ -99,14 +104,17 @@ class Delivering {
   }
 
   async run(batch: Batch): Promise<Delivery> {
-    const key = (): string => idempotencyKey(this.options.source, batch.body);
-    this.#begin(batch, this.line.searches.get(key));
+    const { source, sentAgainBy } = this.options;
+    const key = (): string => `${idempotencyKey(source, batch.body)} ${sentAgainBy}`;
+    // Should all be forgotten meanwhile, what this delivery finds must not outlive that.
+    const searches = sentAgainBy === undefined ? undefined : this.line.searches;
+    this.#begin(batch, searches?.get(key));
     do {
       for (let next = this.#pending.pop(); next; next = this.#pending.pop()) await this.#settle(next);
     } while (this.#searchOn());
     const refused = this.#refused.sort((a, b) => (a.path < b.path ? -1 : 1));
     const accepted = { readings: this.#readings, bytes: this.#bytes, posts: this.#posts };
-    this.line.searches.note(key, { ...accepted, refused: refused.map(({ path }) => path) });
+    searches?.note(key, { ...accepted, refused: refused.map(({ path }) => path) });
     measureRefused(refused);
     return {
       ...accepted,

@@ -96,6 +96,11 @@ export class Endpoint {
     }
   }
 
+  /** Readings are asked for again on purpose: what a held batch had accepted is posted again too. */
+  forgetAccepted(): void {
+    this.#line.searches = new SearchMemory();
+  }
+
   /** Whatever is under way ends at once. */
   async close(): Promise<void> {
     this.#closing.abort(

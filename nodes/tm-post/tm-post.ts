@@ -66,6 +66,8 @@ export = function register(RED: NodeAPI): void {
             attempts: settings.attempts,
             largestBodyBytes: settings.largestBodyBytes,
             signal,
+            // Set aside, a batch is not sent again.
+            sentAgainBy: settings.refused === 'hold' ? ownerOf(part) : undefined,
             search: searchOf(part),
             onState: (state) => {
               showState(state);
@@ -159,6 +161,12 @@ export = function register(RED: NodeAPI): void {
     }
   });
 };
+
+/** Who sends a window again that was not delivered. */
+function ownerOf(part: BatchPart | undefined): string | undefined {
+  const { bookmark, task } = part?.transfer.owner ?? {};
+  return task ?? bookmark;
+}
 
 const BATCH_HEAD = /^\{"start_time":"([^"]+)","end_time":"([^"]+)","data":\{/;
 const EMPTY_BATCH_END = '"data":{}}';

@@ -141,6 +141,54 @@ describe('400 and 422: bisected to the readings that are refused', () => {
     assert.match(delivery.refused[0]?.body.toString() ?? '', /"data":\{"constructor":\[/);
   });
 
+  describe('sent again', () => {
+    const postedAgain = async (sentAgainBy: string | undefined, between?: 'forgotten') => {
+      const cloud = await refusing();
+      const endpoint = opened.endpoint(cloud.url);
+      const deliverOnce = () =>
+        endpoint.deliver(batchWithBad(100, [42]), { ...options, ...(sentAgainBy ? { sentAgainBy } : {}) });
+      await deliverOnce();
+      const before = cloud.exchanges.length;
+      if (between) endpoint.forgetAccepted();
+      const delivery = await deliverOnce();
+      assert.deepEqual([delivery.readings, delivery.refused[0]?.readings], [99, 1]);
+      const again = cloud.exchanges.slice(before);
+      return new Set(again.flatMap(({ posted }) => posted?.readings.map(({ timestamp }) => timestamp) ?? []))
+        .size;
+    };
+
+    it('held: only what is refused is posted', async () => {
+      assert.equal(await postedAgain('bookmark'), 1);
+    });
+
+    it('by nobody in particular, for it was set aside: all readings are posted', async () => {
+      assert.equal(await postedAgain(undefined), 100);
+    });
+
+    it('held, and then asked for on purpose: all readings are posted', async () => {
+      assert.equal(await postedAgain('bookmark', 'forgotten'), 100);
+    });
+
+    it('held, delivered at last, and sent once more: all readings are posted', async () => {
+      let mended = false;
+      const cloud = await opened.cloud({
+        respond: ({ posted }) => (!mended && holdsBad(posted) ? { status: 422 } : undefined),
+      });
+      const endpoint = opened.endpoint(cloud.url);
+      const held = { ...options, sentAgainBy: 'bookmark' };
+      const batch = batchWithBad(100, [42]);
+      await endpoint.deliver(batch, held);
+      mended = true;
+      const before = cloud.exchanges.length;
+      await endpoint.deliver(batch, held);
+      await endpoint.deliver(batch, held);
+      assert.deepEqual(
+        cloud.exchanges.slice(before).map(({ posted }) => posted?.readings.length),
+        [1, 100],
+      );
+    });
+  });
+
   it('a body of a form of its own is refused as a whole', async () => {
     const cloud = await opened.cloud({ respond: () => ({ status: 400, body: 'what is this?' }) });
     const batch = { ...regularBatch(1, 1), body: Buffer.from('{"data":7}') };
