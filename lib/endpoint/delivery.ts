@@ -7,6 +7,7 @@ import { TmError } from '../errors';
 import type { EndpointState, Gate } from './gate';
 import { Ticket } from './gate';
 import { idempotencyKey } from './idempotency';
+import type { LargestBody } from './largest-body';
 import { measureAccepted, measureRefused } from './measure';
 import { adviceFor, type Outcome } from './outcome';
 import type { SearchMemory, SearchResult } from './search-memory';
@@ -61,11 +62,7 @@ export interface PostLine {
   readonly address: string;
   readonly gate: Gate;
   exchange(body: Buffer, idempotencyKey: string, signal: AbortSignal): Promise<Outcome>;
-  /**
-   * The smallest body that was answered with 413. Bodies of this size are divided unasked, smaller ones are
-   * tried: so the pieces depend on the batch and the endpoint's limit, not on what was learned when.
-   */
-  tooLargeBytes: number;
+  readonly largest: LargestBody;
   searches: SearchMemory;
 }
 
@@ -141,7 +138,7 @@ class Delivering {
   async #settle(piece: Piece): Promise<void> {
     const { line, options } = this;
     const { body, readings } = piece.batch;
-    const knownTooLarge = body.length >= line.tooLargeBytes;
+    const knownTooLarge = line.largest.isTooLarge(body.length);
     if (knownTooLarge && this.#tooLarge && this.#search.left <= 0) {
       this.#refused.push({ ...piece, outcome: this.#tooLarge });
       return;
@@ -154,10 +151,11 @@ class Delivering {
         this.#readings += readings;
         this.#bytes += body.length;
         this.#posts++;
+        line.largest.accepted(body.length);
         measureAccepted(readings, body.length);
         return;
       case 'split':
-        line.tooLargeBytes = Math.min(line.tooLargeBytes, body.length);
+        line.largest.refused(body.length);
         this.#tooLarge = outcome;
         if (this.#divide(piece)) return;
         // One reading that is too large. An endpoint that says so of each would be asked about all of them.
