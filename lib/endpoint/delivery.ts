@@ -11,14 +11,24 @@ import type { LargestBody } from './largest-body';
 import { measureAccepted, measureRefused } from './measure';
 import { adviceFor, type Outcome } from './outcome';
 import type { SearchMemory, SearchResult } from './search-memory';
-import { halve, type Batch } from './split';
+import { halve, smallestPieceBytes, type Batch } from './split';
 
-/** How many posts may still be spent on searching for refused readings. */
+/** How much the endpoint may still be asked in search of the readings that it refuses. */
 export interface SearchBudget {
+  /** Posts, to divide what was refused. */
   left: number;
+  /**
+   * Readings, each too large by itself. Dividing what is too large has no bound: it ends where it fits, unless
+   * the endpoint says so of everything.
+   */
+  tooLargeLeft: number;
 }
 
-export const SEARCH_POSTS = 64;
+const SEARCH_POSTS = 64;
+
+export function searchBudget(): SearchBudget {
+  return { left: SEARCH_POSTS, tooLargeLeft: SEARCH_POSTS };
+}
 
 export interface DeliverOptions {
   /** What tells this source of readings apart from others; see idempotency.ts. */
@@ -97,7 +107,7 @@ class Delivering {
     readonly line: PostLine,
     readonly options: DeliverOptions,
   ) {
-    this.#search = options.search ?? { left: SEARCH_POSTS };
+    this.#search = options.search ?? searchBudget();
   }
 
   async run(batch: Batch): Promise<Delivery> {
@@ -139,7 +149,7 @@ class Delivering {
     const { line, options } = this;
     const { body, readings } = piece.batch;
     const knownTooLarge = line.largest.isTooLarge(body.length);
-    if (knownTooLarge && this.#tooLarge && this.#search.left <= 0) {
+    if (knownTooLarge && this.#tooLarge && this.#isTooLargeInAnyPieces(piece.batch)) {
       this.#refused.push({ ...piece, outcome: this.#tooLarge });
       return;
     }
@@ -159,7 +169,7 @@ class Delivering {
         this.#tooLarge = outcome;
         if (this.#divide(piece)) return;
         // One reading that is too large. An endpoint that says so of each would be asked about all of them.
-        this.#search.left--;
+        this.#search.tooLargeLeft--;
         this.#refused.push({ ...piece, outcome });
         return;
       case 'refused':
@@ -185,6 +195,12 @@ class Delivering {
       this.#refused.push(largest);
     }
     return false;
+  }
+
+  /** Enough readings were too large by themselves, and so would be each of these. */
+  #isTooLargeInAnyPieces(batch: Batch): boolean {
+    if (this.#search.tooLargeLeft > 0) return false;
+    return this.line.largest.isTooLarge(whereDivisible(() => smallestPieceBytes(batch)) ?? 0);
   }
 
   #divide({ batch, path }: Piece): boolean {
@@ -261,8 +277,13 @@ function pieceAt(batch: Batch, path: string): Batch {
 
 /** @returns undefined for what cannot be divided: one reading, or a body of a form of its own */
 function halvesOf(batch: Batch): readonly [Batch, Batch] | undefined {
+  return whereDivisible(() => halve(batch));
+}
+
+/** @returns undefined for a body of a form of its own */
+function whereDivisible<Result>(scan: () => Result): Result | undefined {
   try {
-    return halve(batch);
+    return scan();
   } catch (error) {
     if (error instanceof TmError) return undefined;
     throw error;

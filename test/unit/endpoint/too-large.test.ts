@@ -83,6 +83,16 @@ describe('413: divided until it fits', () => {
     assert.equal(cloud.keys().size, keys, 'no piece came under a key that was new');
   });
 
+  it('good readings between many that are too large by themselves arrive', async () => {
+    const cloud = await opened.cloud({ largestBodyBytes: 3000 });
+    const readings = Array.from({ length: 400 }, (_, at) => ({
+      ...{ sensor: 'a', at },
+      value: at % 2 === 0 ? 'x'.repeat(4000) : at,
+    }));
+    const delivery = await opened.endpoint(cloud.url).deliver(batchOf(readings, 0, 400), options);
+    assert.deepEqual([delivery.readings, delivery.refused.length], [200, 200]);
+  });
+
   it('bodies over the configured size are divided unasked', async () => {
     const cloud = await opened.cloud();
     const endpoint = opened.endpoint(cloud.url);
