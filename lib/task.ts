@@ -23,6 +23,8 @@ export interface TasksSurroundings {
   readonly store: StateStore;
   /** Sends a window on to be read and posted. */
   emit(window: Window, taskId: string): WindowUnderWay;
+  /** A range has been asked for, and none of its windows emitted yet. */
+  onSubmitted?(): void;
   onState(state: QueueState): void;
   /** What no caller is told: a task that failed, a store that does not answer. */
   onProblem(error: TmError): void;
@@ -117,6 +119,7 @@ export class Tasks {
     }
     const task = await this.#ledger.add(range);
     const submitted = viewOf(task);
+    this.#surroundings.onSubmitted?.();
     this.#goOn();
     return submitted;
   }

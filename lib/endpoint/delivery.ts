@@ -7,17 +7,28 @@ import { TmError } from '../errors';
 import type { EndpointState, Gate } from './gate';
 import { Ticket } from './gate';
 import { idempotencyKey } from './idempotency';
+import type { LargestBody } from './largest-body';
 import { measureAccepted, measureRefused } from './measure';
 import { adviceFor, type Outcome } from './outcome';
 import type { SearchMemory, SearchResult } from './search-memory';
-import { halve, type Batch } from './split';
+import { halve, smallestPieceBytes, type Batch } from './split';
 
-/** How many posts may still be spent on searching for refused readings. */
+/** How much the endpoint may still be asked in search of the readings that it refuses. */
 export interface SearchBudget {
+  /** Posts, to divide what was refused. */
   left: number;
+  /**
+   * Readings, each too large by itself. Dividing what is too large has no bound: it ends where it fits, unless
+   * the endpoint says so of everything.
+   */
+  tooLargeLeft: number;
 }
 
-export const SEARCH_POSTS = 64;
+const SEARCH_POSTS = 64;
+
+export function searchBudget(): SearchBudget {
+  return { left: SEARCH_POSTS, tooLargeLeft: SEARCH_POSTS };
+}
 
 export interface DeliverOptions {
   /** What tells this source of readings apart from others; see idempotency.ts. */
@@ -29,6 +40,11 @@ export interface DeliverOptions {
   readonly signal: AbortSignal;
   /** How the endpoint is doing: at once where it is not ok, then once for each change. */
   readonly onState?: (state: EndpointState) => void;
+  /**
+   * Who sends the batch again as long as it is held by refused readings, and so need not have the others posted
+   * again: the owner of its window. Undefined: nobody, and all of it is posted whenever it comes.
+   */
+  readonly sentAgainBy?: string | undefined;
   /** Default: one of 64 posts for this batch; the batches of a window may share one. */
   readonly search?: SearchBudget;
 }
@@ -56,12 +72,8 @@ export interface PostLine {
   readonly address: string;
   readonly gate: Gate;
   exchange(body: Buffer, idempotencyKey: string, signal: AbortSignal): Promise<Outcome>;
-  /**
-   * The smallest body that was answered with 413. Bodies of this size are divided unasked, smaller ones are
-   * tried: so the pieces depend on the batch and the endpoint's limit, not on what was learned when.
-   */
-  tooLargeBytes: number;
-  readonly searches: SearchMemory;
+  readonly largest: LargestBody;
+  searches: SearchMemory;
 }
 
 /** A piece of the batch; `path` says which halves lead to it, and so its place. */
@@ -95,18 +107,21 @@ class Delivering {
     readonly line: PostLine,
     readonly options: DeliverOptions,
   ) {
-    this.#search = options.search ?? { left: SEARCH_POSTS };
+    this.#search = options.search ?? searchBudget();
   }
 
   async run(batch: Batch): Promise<Delivery> {
-    const key = (): string => idempotencyKey(this.options.source, batch.body);
-    this.#begin(batch, this.line.searches.get(key));
+    const { source, sentAgainBy } = this.options;
+    const key = (): string => `${idempotencyKey(source, batch.body)} ${sentAgainBy}`;
+    // Should all be forgotten meanwhile, what this delivery finds must not outlive that.
+    const searches = sentAgainBy === undefined ? undefined : this.line.searches;
+    this.#begin(batch, searches?.get(key));
     do {
       for (let next = this.#pending.pop(); next; next = this.#pending.pop()) await this.#settle(next);
     } while (this.#searchOn());
     const refused = this.#refused.sort((a, b) => (a.path < b.path ? -1 : 1));
     const accepted = { readings: this.#readings, bytes: this.#bytes, posts: this.#posts };
-    this.line.searches.note(key, { ...accepted, refused: refused.map(({ path }) => path) });
+    searches?.note(key, { ...accepted, refused: refused.map(({ path }) => path) });
     measureRefused(refused);
     return {
       ...accepted,
@@ -133,8 +148,8 @@ class Delivering {
   async #settle(piece: Piece): Promise<void> {
     const { line, options } = this;
     const { body, readings } = piece.batch;
-    const knownTooLarge = body.length >= line.tooLargeBytes;
-    if (knownTooLarge && this.#tooLarge && this.#search.left <= 0) {
+    const knownTooLarge = line.largest.isTooLarge(body.length);
+    if (knownTooLarge && this.#tooLarge && this.#isTooLargeInAnyPieces(piece.batch)) {
       this.#refused.push({ ...piece, outcome: this.#tooLarge });
       return;
     }
@@ -146,14 +161,15 @@ class Delivering {
         this.#readings += readings;
         this.#bytes += body.length;
         this.#posts++;
+        line.largest.accepted(body.length);
         measureAccepted(readings, body.length);
         return;
       case 'split':
-        line.tooLargeBytes = Math.min(line.tooLargeBytes, body.length);
+        line.largest.refused(body.length);
         this.#tooLarge = outcome;
         if (this.#divide(piece)) return;
         // One reading that is too large. An endpoint that says so of each would be asked about all of them.
-        this.#search.left--;
+        this.#search.tooLargeLeft--;
         this.#refused.push({ ...piece, outcome });
         return;
       case 'refused':
@@ -179,6 +195,12 @@ class Delivering {
       this.#refused.push(largest);
     }
     return false;
+  }
+
+  /** Enough readings were too large by themselves, and so would be each of these. */
+  #isTooLargeInAnyPieces(batch: Batch): boolean {
+    if (this.#search.tooLargeLeft > 0) return false;
+    return this.line.largest.isTooLarge(whereDivisible(() => smallestPieceBytes(batch)) ?? 0);
   }
 
   #divide({ batch, path }: Piece): boolean {
@@ -255,8 +277,13 @@ function pieceAt(batch: Batch, path: string): Batch {
 
 /** @returns undefined for what cannot be divided: one reading, or a body of a form of its own */
 function halvesOf(batch: Batch): readonly [Batch, Batch] | undefined {
+  return whereDivisible(() => halve(batch));
+}
+
+/** @returns undefined for a body of a form of its own */
+function whereDivisible<Result>(scan: () => Result): Result | undefined {
   try {
-    return halve(batch);
+    return scan();
   } catch (error) {
     if (error instanceof TmError) return undefined;
     throw error;

@@ -10,6 +10,7 @@ import { systemClock, type Clock } from './clock';
 import { deliver, holdError, type DeliverOptions, type Delivery, type PostLine } from './delivery';
 import { Exchanger, type ExchangeSettings } from './exchange';
 import { Gate, type EndpointState } from './gate';
+import { LargestBody } from './largest-body';
 import { measuredExchange } from './measure';
 import type { Outcome } from './outcome';
 import { SearchMemory } from './search-memory';
@@ -44,7 +45,7 @@ export class Endpoint {
       address: exchanger.address,
       gate: new Gate(clock, random),
       exchange: (body, key, signal) => measuredExchange(exchanger.exchange(body, key, signal)),
-      tooLargeBytes: Infinity,
+      largest: new LargestBody(clock),
       searches: new SearchMemory(),
     };
   }
@@ -94,6 +95,11 @@ export class Endpoint {
     } finally {
       unwatch?.();
     }
+  }
+
+  /** Readings are asked for again on purpose: what a held batch had accepted is posted again too. */
+  forgetAccepted(): void {
+    this.#line.searches = new SearchMemory();
   }
 
   /** Whatever is under way ends at once. */

@@ -38,6 +38,21 @@ export function halve(batch: Batch): readonly [Batch, Batch] | undefined {
   ];
 }
 
+/**
+ * How small the smallest body with one of its readings is, or a little less: edges that are cut by time may be
+ * longer than those of the batch.
+ * @throws TmError TM_MESSAGE_INVALID where the body is not one
+ */
+export function smallestPieceBytes(batch: Batch): number {
+  const { fields, sensors, readings } = scanBody(batch.body);
+  const frame = fields.reduce((sum, { key, value }) => sum + Buffer.byteLength(`${key}:${value},`), 0);
+  const named = sensors.map((sensor) => frame + Buffer.byteLength(`{"data":{${sensor}:[]}}`));
+  return readings.reduce(
+    (smallest, { sensor, start, end }) => Math.min(smallest, (named[sensor] ?? 0) + end - start),
+    batch.body.length,
+  );
+}
+
 interface Cut {
   readonly sides: readonly [readonly ReadingRange[], readonly ReadingRange[]];
   readonly leftEnd: string;

@@ -17,6 +17,7 @@ export function setBehaviour(node: ConnectorNode, raw: RawSettings, connections:
       const before = bookmark.position;
       await bookmark.set(position);
       connections.schedule(name)?.restarted();
+      connections.openEndpoint?.forgetAccepted();
       node.log(
         `Bookmark "${name}" set by hand from ${before === undefined ? 'nothing' : formatInstant(before)} to ${formatInstant(position)}.`,
       );

@@ -3,7 +3,7 @@
  * what the cloud refused for good.
  */
 import type { NodeAPI, NodeMessageInFlow } from 'node-red';
-import { SEARCH_POSTS } from '../../lib/endpoint/delivery';
+import { searchBudget, type SearchBudget } from '../../lib/endpoint/delivery';
 import type { Delivery, EndpointState } from '../../lib/endpoint/endpoint';
 import { SHORT_REASONS, asTmError, type TmError } from '../../lib/errors';
 import { postBody, type PostBody } from '../../lib/payload';
@@ -39,9 +39,9 @@ export = function register(RED: NodeAPI): void {
     /** The endpoint holds, or is away for longer than the attempts last. */
     const alarm = connections.alarm(node);
     /** How many more posts may look for refused readings, shared by a window's batches. */
-    const searches = new WeakMap<Transfer, { left: number }>();
-    const searchOf = (part: BatchPart | undefined): { left: number } => {
-      const search = (part && searches.get(part.transfer)) ?? { left: SEARCH_POSTS };
+    const searches = new WeakMap<Transfer, SearchBudget>();
+    const searchOf = (part: BatchPart | undefined): SearchBudget => {
+      const search = (part && searches.get(part.transfer)) ?? searchBudget();
       if (part) searches.set(part.transfer, search);
       return search;
     };
@@ -66,6 +66,8 @@ export = function register(RED: NodeAPI): void {
             attempts: settings.attempts,
             largestBodyBytes: settings.largestBodyBytes,
             signal,
+            // Set aside, a batch is not sent again.
+            sentAgainBy: settings.refused === 'hold' ? ownerOf(part) : undefined,
             search: searchOf(part),
             onState: (state) => {
               showState(state);
@@ -159,6 +161,12 @@ export = function register(RED: NodeAPI): void {
     }
   });
 };
+
+/** Who sends a window again that was not delivered. */
+function ownerOf(part: BatchPart | undefined): string | undefined {
+  const { bookmark, task } = part?.transfer.owner ?? {};
+  return task ?? bookmark;
+}
 
 const BATCH_HEAD = /^\{"start_time":"([^"]+)","end_time":"([^"]+)","data":\{/;
 const EMPTY_BATCH_END = '"data":{}}';

@@ -54,6 +54,9 @@ export = function register(RED: NodeAPI): void {
               if (reason === undefined) showState(tasks.state);
               else node.statusLine.show({ ...STATUS.retrying, text: `waiting: ${reason}` });
             }),
+          onSubmitted: () => {
+            connections.openEndpoint?.forgetAccepted();
+          },
           onState: showState,
           onProblem: (error) => {
             node.problem(error);

@@ -64,7 +64,12 @@ function readingsOf(body: Buffer): string[] {
 async function deliverAtLast(open: () => Endpoint, batch: Batch, attempts: number): Promise<Delivery> {
   for (;;) {
     try {
-      return await open().deliver(batch, { source: SOURCE, attempts, signal: never });
+      return await open().deliver(batch, {
+        source: SOURCE,
+        attempts,
+        signal: never,
+        sentAgainBy: 'the window',
+      });
     } catch (error) {
       assert(error instanceof TmError && /^TM_ENDPOINT_(HOLD|UNAVAILABLE)$/.test(error.code), String(error));
     }

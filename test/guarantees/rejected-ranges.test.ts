@@ -15,6 +15,11 @@ const START = '2026-01-01T00:00:00Z';
 const BAD = { sensor: 'K101.TAG_2', second: 17 };
 const BAD_AT = '2026-01-01T00:00:17Z';
 
+const setBack = {
+  ...{ id: 'bookmark-set', type: 'tm-bookmark', config: 'cfg-1', action: 'set' },
+  ...{ bookmark: 'plant', wires: [[]] },
+};
+
 interface RejectedRecord {
   readonly start_time: string;
   readonly end_time: string;
@@ -155,6 +160,60 @@ describe('What the endpoint refuses for good', () => {
     await done;
     await plant.assertAllArrived();
     assert.deepEqual(await onRecord(), []);
+  });
+
+  /** How many readings were posted since so many posts, refused ones too. */
+  const postedSince = (posts: number): number => {
+    const readings = plant.cloud.exchanges.slice(posts).flatMap(({ posted }) => posted?.readings ?? []);
+    return new Set(readings.map(({ sensor, timestamp }) => `${sensor} ${timestamp}`)).size;
+  };
+
+  it('set aside, and the bookmark set back: all of the window is posted again', async () => {
+    await plant.history(START, 60);
+    await deploy([...flow('setAside'), setBack], plant.credentials);
+    let done = messageWhere('committed', endsAt('2026-01-01T00:01:00Z'));
+    inject('bookmark-next');
+    await done;
+    const posts = plant.cloud.exchanges.length;
+    done = messageWhere('committed', endsAt('2026-01-01T00:01:00Z'));
+    inject('bookmark-set', { payload: START });
+    await done;
+    assert.equal(postedSince(posts), 180);
+  });
+
+  it('held, and the bookmark set back: all of the window is posted again', async () => {
+    await plant.history(START, 60);
+    await deploy([...flow('hold'), setBack], plant.credentials);
+    const errors = collect('errors');
+    inject('bookmark-next');
+    await until(() => errors.length > 0);
+    const posts = plant.cloud.exchanges.length;
+    inject('bookmark-set', { payload: START });
+    await until(() => postedSince(posts) === 180);
+  });
+
+  it('held, and asked for by a task: all of the window is posted again', async () => {
+    await plant.history(START, 60);
+    const request = {
+      ...{ id: 'request', type: 'tm-request', config: 'cfg-1', wires: [[], ['fetch-1']] },
+    };
+    await deploy([...flow('hold'), request], plant.credentials);
+    const errors = collect('errors');
+    inject('bookmark-next');
+    await until(() => errors.length > 0);
+    const posts = plant.cloud.exchanges.length;
+    inject('request', {
+      req: {
+        ...{ method: 'POST', path: '/raise-request' },
+        headers: {
+          authorization: `Bearer ${plant.credentials['cfg-1'].requestKey}`,
+          'content-type': 'application/json',
+        },
+      },
+      res: {},
+      payload: { start_time: START, end_time: '2026-01-01T00:01:00Z' },
+    });
+    await until(() => postedSince(posts) === 180);
   });
 
   it('is not set aside where the record cannot be written: the window stays', async () => {

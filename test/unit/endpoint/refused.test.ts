@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { searchBudget } from '../../../lib/endpoint/delivery';
 import type { PostedBody } from '../../../scripts/start/cloud-body';
 import {
   batchOf,
@@ -90,7 +91,7 @@ describe('400 and 422: bisected to the readings that are refused', () => {
   it('the batches of a window may share what is spent', async () => {
     const cloud = await refusing();
     const endpoint = opened.endpoint(cloud.url);
-    const search = { left: 20 };
+    const search = { ...searchBudget(), left: 20 };
     await endpoint.deliver(batchWithBad(256, [9]), { ...options, search });
     assert.equal(search.left, 4);
     const delivery = await endpoint.deliver(batchWithBad(255, [9]), { ...options, search });
@@ -98,6 +99,26 @@ describe('400 and 422: bisected to the readings that are refused', () => {
     // Divided twice.
     const readings = delivery.refused[0]?.readings ?? 0;
     assert.ok(readings > 60 && readings < 68, String(readings));
+  });
+
+  it('what is spent does not end the dividing of a good batch that is too large', async () => {
+    const cloud = await opened.cloud({
+      respond: ({ posted, body }) =>
+        body.length > 20_000 ? { status: 413 } : holdsBad(posted) ? { status: 422 } : undefined,
+    });
+    const endpoint = opened.endpoint(cloud.url);
+    const search = searchBudget();
+    const everyTenth = Array.from({ length: 100 }, (_, index) => index * 10);
+    await endpoint.deliver(batchWithBad(1000, everyTenth), { ...options, search });
+    assert.equal(search.left, 0);
+    // Its halves are smaller than what is known to be too large, and yet are.
+    const good = batchOf(
+      Array.from({ length: 1000 }, (_, at) => ({ sensor: 'K', at, value: 1 })),
+      0,
+      1000,
+    );
+    const { readings, refused } = await endpoint.deliver(good, { ...options, search });
+    assert.deepEqual([readings, refused], [1000, []]);
   });
 
   it('an endpoint that is unavailable in between is waited for', async () => {
@@ -139,6 +160,54 @@ describe('400 and 422: bisected to the readings that are refused', () => {
       ['__proto__', 'hasOwnProperty', 'toString'],
     );
     assert.match(delivery.refused[0]?.body.toString() ?? '', /"data":\{"constructor":\[/);
+  });
+
+  describe('sent again', () => {
+    const postedAgain = async (sentAgainBy: string | undefined, between?: 'forgotten') => {
+      const cloud = await refusing();
+      const endpoint = opened.endpoint(cloud.url);
+      const deliverOnce = () =>
+        endpoint.deliver(batchWithBad(100, [42]), { ...options, ...(sentAgainBy ? { sentAgainBy } : {}) });
+      await deliverOnce();
+      const before = cloud.exchanges.length;
+      if (between) endpoint.forgetAccepted();
+      const delivery = await deliverOnce();
+      assert.deepEqual([delivery.readings, delivery.refused[0]?.readings], [99, 1]);
+      const again = cloud.exchanges.slice(before);
+      return new Set(again.flatMap(({ posted }) => posted?.readings.map(({ timestamp }) => timestamp) ?? []))
+        .size;
+    };
+
+    it('held: only what is refused is posted', async () => {
+      assert.equal(await postedAgain('bookmark'), 1);
+    });
+
+    it('by nobody in particular, for it was set aside: all readings are posted', async () => {
+      assert.equal(await postedAgain(undefined), 100);
+    });
+
+    it('held, and then asked for on purpose: all readings are posted', async () => {
+      assert.equal(await postedAgain('bookmark', 'forgotten'), 100);
+    });
+
+    it('held, delivered at last, and sent once more: all readings are posted', async () => {
+      let mended = false;
+      const cloud = await opened.cloud({
+        respond: ({ posted }) => (!mended && holdsBad(posted) ? { status: 422 } : undefined),
+      });
+      const endpoint = opened.endpoint(cloud.url);
+      const held = { ...options, sentAgainBy: 'bookmark' };
+      const batch = batchWithBad(100, [42]);
+      await endpoint.deliver(batch, held);
+      mended = true;
+      const before = cloud.exchanges.length;
+      await endpoint.deliver(batch, held);
+      await endpoint.deliver(batch, held);
+      assert.deepEqual(
+        cloud.exchanges.slice(before).map(({ posted }) => posted?.readings.length),
+        [1, 100],
+      );
+    });
   });
 
   it('a body of a form of its own is refused as a whole', async () => {

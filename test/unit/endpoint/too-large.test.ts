@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { splitBatch } from '../../../lib/endpoint/split';
 import type { Exchange } from '../../../scripts/start/cloud';
-import { batchOf, InstantClock, never, Opened, regularBatch, SOURCE } from '../../support/endpoint';
+import {
+  batchOf,
+  InstantClock,
+  ManualClock,
+  never,
+  Opened,
+  regularBatch,
+  SOURCE,
+} from '../../support/endpoint';
 
 const options = { source: SOURCE, attempts: 3, signal: never };
 
@@ -75,6 +83,16 @@ describe('413: divided until it fits', () => {
     assert.equal(cloud.keys().size, keys, 'no piece came under a key that was new');
   });
 
+  it('good readings between many that are too large by themselves arrive', async () => {
+    const cloud = await opened.cloud({ largestBodyBytes: 3000 });
+    const readings = Array.from({ length: 400 }, (_, at) => ({
+      ...{ sensor: 'a', at },
+      value: at % 2 === 0 ? 'x'.repeat(4000) : at,
+    }));
+    const delivery = await opened.endpoint(cloud.url).deliver(batchOf(readings, 0, 400), options);
+    assert.deepEqual([delivery.readings, delivery.refused.length], [200, 200]);
+  });
+
   it('bodies over the configured size are divided unasked', async () => {
     const cloud = await opened.cloud();
     const endpoint = opened.endpoint(cloud.url);
@@ -114,6 +132,71 @@ describe('413: divided until it fits', () => {
       600,
     );
     assert.ok(cloud.exchanges.length < 150, `${cloud.exchanges.length} posts`);
+  });
+
+  describe('sizes are tried again', () => {
+    it('after a spell in which everything is too large, batches are whole again within minutes', async () => {
+      let spell = true;
+      const cloud = await opened.cloud({ respond: () => (spell ? { status: 413 } : undefined) });
+      const clock = new ManualClock();
+      const endpoint = opened.endpoint(cloud.url, {}, { clock });
+      await endpoint.deliver(regularBatch(4, 60), options);
+      spell = false;
+      const posts: number[] = [];
+      for (let minute = 1; minute <= 4; minute++) {
+        clock.advance(60_000);
+        const before = cloud.exchanges.length;
+        const { readings } = await endpoint.deliver(regularBatch(4, 60, 60 * minute), options);
+        assert.equal(readings, 240);
+        posts.push(cloud.exchanges.length - before);
+      }
+      assert.equal(posts.at(-1), 1, posts.join(', '));
+    });
+
+    it('costs a limit that stays at most one more 413 a minute, and changes no piece', async () => {
+      const cloud = await opened.cloud({ largestBodyBytes: 3000 });
+      const clock = new ManualClock();
+      const endpoint = opened.endpoint(cloud.url, {}, { clock });
+      const batches = [60, 47, 33, 21, 59, 40, 26].map((seconds) => regularBatch(4, seconds));
+      for (let round = 0; round < 20; round++) {
+        for (const batch of batches) await endpoint.deliver(batch, options);
+      }
+      const keys = cloud.keys().size;
+      for (let minute = 1; minute <= 10; minute++) {
+        clock.advance(60_000);
+        const before = cloud.exchanges.length;
+        for (let round = 0; round < 3; round++) {
+          for (const batch of batches) await endpoint.deliver(batch, options);
+        }
+        const refused = statuses(cloud.exchanges.slice(before)).filter((status) => status === 413);
+        assert.ok(refused.length <= 1, `${refused.length} in minute ${minute}`);
+      }
+      assert.ok(cloud.keys().size - keys <= batches.length, 'only what was tried has keys of its own');
+    });
+
+    it('a single reading that is too large, sent again and again, does not keep the others small', async () => {
+      let limit = 1000;
+      const cloud = await opened.cloud({
+        respond: ({ body }) => (body.length > limit ? { status: 413 } : undefined),
+      });
+      const clock = new ManualClock();
+      const endpoint = opened.endpoint(cloud.url, {}, { clock });
+      const large = batchOf([{ sensor: 'a', at: 1, value: 'x'.repeat(100_000) }]);
+      const deliverBoth = async () => {
+        const { refused } = await endpoint.deliver(large, options);
+        assert.equal(refused.length, 1);
+        await endpoint.deliver(regularBatch(4, 60), options);
+      };
+      await deliverBoth();
+      limit = 50_000;
+      for (let seconds = 0; seconds < 180; seconds += 30) {
+        clock.advance(30_000);
+        await deliverBoth();
+      }
+      const before = cloud.exchanges.length;
+      await deliverBoth();
+      assert.deepEqual(statuses(cloud.exchanges.slice(before)), [413, 200]);
+    });
   });
 
   it('answered before the body was read to its end', async () => {
