@@ -174,7 +174,16 @@ function measure(outcome: TransferOutcome): void {
   count('windows', 1, { outcome: stopped ? 'stopped' : outcome.state });
 }
 
-/** The batches that one reader makes of a transfer's window. `id` is their `msg.parts.id`. */
+/** One batch on its way: how far each node that answers for it has come, and what the least of them delivered. */
+interface BatchUnderWay {
+  readonly receivers: Map<string, 'arrived' | 'started' | 'settled'>;
+  delivered: Delivered | undefined;
+}
+
+/**
+ * The batches that one reader makes of a transfer's window. `id` is their `msg.parts.id`. A batch may have several
+ * receivers (nodes, by their ids): one wire goes to each of two endpoints. It is delivered when all of them say so.
+ */
 export class Sequence {
   readonly id = randomUUID();
   readonly sensors = new Set<string>();
@@ -182,22 +191,24 @@ export class Sequence {
   bytes = 0;
 
   #sent = 0;
-  #started = 0;
-  #settled = 0;
-  readonly #state = new Map<number, 'started' | 'settled'>();
   #count: number | undefined;
+  readonly #batches = new Map<number, BatchUnderWay>();
+  /** Those that a receiver has not begun to work on, or none has come to. */
+  readonly #unstarted = new Set<number>();
+  readonly #unsettled = new Set<number>();
   #onRoom: (() => void) | undefined;
 
   constructor(readonly transfer: Transfer) {
     transfer.signal.addEventListener('abort', () => this.#onRoom?.(), { once: true });
   }
 
+  /** How many were delivered. */
   get batches(): number {
-    return this.#settled;
+    return this.#sent - this.#unsettled.size;
   }
 
   get complete(): boolean {
-    return this.#count !== undefined && this.#settled === this.#count;
+    return this.#count !== undefined && this.#unsettled.size === 0;
   }
 
   /**
@@ -208,18 +219,21 @@ export class Sequence {
   send(sensors: Iterable<string>, count?: number): number {
     for (const sensor of sensors) this.sensors.add(sensor);
     this.#count = count;
+    const index = this.#sent++;
+    this.#unstarted.add(index);
+    this.#unsettled.add(index);
     this.transfer.expectProgress(
       'a batch left tm-fetch but reached neither tm-post nor tm-bookmark (commit); a node between them dropped it or a wire is missing',
     );
-    return this.#sent++;
+    return index;
   }
 
   /**
-   * Resolves when the downstream works on every batch sent so far, so that at most one batch waits anywhere.
-   * Resolves too when the transfer ends: look at its signal.
+   * Resolves when the downstream works on every batch sent so far, the slowest receiver too, so that at most one
+   * batch waits anywhere. Resolves too when the transfer ends: look at its signal.
    */
   async room(): Promise<void> {
-    while (this.#sent - this.#started > 0 && !this.transfer.signal.aborted) {
+    while (this.#unstarted.size > 0 && !this.transfer.signal.aborted) {
       await new Promise<void>((resolve) => {
         this.#onRoom = resolve;
       });
@@ -227,34 +241,63 @@ export class Sequence {
     this.#onRoom = undefined;
   }
 
-  /** A batch has arrived at a node that answers for it. */
-  arrived(): void {
+  /**
+   * A batch has come to a node that answers for it. To be told in the turn in which its message arrives: what one
+   * send brings to several nodes counts as delivered only after the last of them (see {@link everyReceiver}).
+   */
+  arrived(index: number, receiver: string): void {
     this.transfer.progressed();
+    const { receivers } = this.#batch(index);
+    if (receivers.has(receiver)) return;
+    receivers.set(receiver, 'arrived');
+    this.#unstarted.add(index);
+    this.#unsettled.add(index);
   }
 
-  /** Work on the batch begins: the next one may be read. */
-  started(index: number): void {
-    if (this.#state.has(index)) return;
-    this.#state.set(index, 'started');
-    this.#started++;
+  /** The receiver begins to work on the batch: when all have, the next one may be read. */
+  started(index: number, receiver: string): void {
+    const { receivers } = this.#batch(index);
+    if (receivers.get(receiver) !== 'settled') receivers.set(receiver, 'started');
+    if ([...receivers.values()].includes('arrived')) return;
+    this.#unstarted.delete(index);
     this.#onRoom?.();
   }
 
   /**
-   * The batch is delivered. Telling it twice counts once.
-   * @returns whether this was the transfer's last: the caller sends the receipt
+   * The receiver has delivered the batch. Telling it twice counts once.
+   * @returns whether this was the transfer's last: the window is delivered
    */
-  settle(index: number, delivered: Delivered): boolean {
-    this.started(index);
-    if (this.#state.get(index) === 'settled' || this.transfer.ended) return false;
-    this.#state.set(index, 'settled');
-    this.#settled++;
-    this.readings += delivered.readings;
-    this.bytes += delivered.bytes;
+  settle(index: number, receiver: string, delivered: Delivered): boolean {
+    this.started(index, receiver);
+    const batch = this.#batch(index);
+    if (batch.receivers.get(receiver) === 'settled' || this.transfer.ended) return false;
+    batch.receivers.set(receiver, 'settled');
+    const before = batch.delivered;
+    if (!before || delivered.readings < before.readings) {
+      this.readings += delivered.readings - (before?.readings ?? 0);
+      this.bytes += delivered.bytes - (before?.bytes ?? 0);
+      batch.delivered = delivered;
+    }
     this.transfer.progressed();
+    for (const state of batch.receivers.values()) if (state !== 'settled') return false;
+    this.#unsettled.delete(index);
     return this.complete && this.transfer.completed();
   }
+
+  #batch(index: number): BatchUnderWay {
+    const batch = this.#batches.get(index) ?? { receivers: new Map(), delivered: undefined };
+    this.#batches.set(index, batch);
+    return batch;
+  }
 }
+
+/** Resolves when each node that one send goes to has its message: Node-RED delivers to all in one turn. */
+export function everyReceiver(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** So many delivered windows are remembered after nobody waits for them any more. */
+const MOST_DELIVERED = 10_000;
 
 /**
  * The transfers of this process by id; messages carry the id alone, so they survive cloning. A delivered
@@ -262,6 +305,8 @@ export class Sequence {
  */
 export class Transfers {
   readonly #byId = new Map<string, Transfer>();
+  /** Ids; the oldest first. */
+  readonly #delivered = new Set<string>();
 
   get size(): number {
     return this.#byId.size;
@@ -271,6 +316,7 @@ export class Transfers {
     const transfer = new Transfer(window, owner);
     this.#byId.set(transfer.id, transfer);
     void transfer.outcome.then((outcome) => {
+      if (outcome.state === 'delivered') this.#rememberDelivered(transfer.id);
       // A delivered window of a bookmark stays known until its commit has come.
       if (outcome.state === 'failed' || owner.bookmark === undefined) this.forget(transfer);
     });
@@ -283,6 +329,17 @@ export class Transfers {
 
   forget(transfer: Transfer): void {
     this.#byId.delete(transfer.id);
+  }
+
+  /** Whether the window has been delivered, as far as is remembered: nobody sends it again. */
+  wasDelivered(id: string | undefined): boolean {
+    return this.get(id)?.ended?.state === 'delivered' || (id !== undefined && this.#delivered.has(id));
+  }
+
+  #rememberDelivered(id: string): void {
+    this.#delivered.add(id);
+    const [oldest] = this.#delivered;
+    if (this.#delivered.size > MOST_DELIVERED && oldest !== undefined) this.#delivered.delete(oldest);
   }
 }
 

@@ -5,10 +5,10 @@
 import type { NodeMessageInFlow } from 'node-red';
 import { asTmError, TmError } from '../../lib/errors';
 import { SettingsReader, type RawSettings } from '../../lib/settings';
-import { transfers, type Transfer } from '../../lib/transfer';
+import { everyReceiver, transfers, type Transfer } from '../../lib/transfer';
 import { describeWindow, parseWindow, type Window } from '../../lib/window';
-import { batchPartOf, idsOf } from '../shared/message';
-import type { Behaviour, ConnectorNode } from '../shared/node';
+import { batchPartOf, idsOf, type BatchPart, type MessageIds } from '../shared/message';
+import type { Behaviour, ConnectorNode, Send } from '../shared/node';
 import type { Connections } from '../tm-config/connections';
 import { timeOfDay } from './next';
 
@@ -42,28 +42,60 @@ export function commitBehaviour(node: ConnectorNode, raw: RawSettings, connectio
     connections.schedule(name)?.committed(delivered);
   };
 
+  /** Windows that other nodes have batches of, with the last message that came of each. */
+  const waiting = new WeakMap<Transfer, { message: NodeMessageInFlow; send: Send }>();
+
+  const passOn = async (delivered: Transfer, message: NodeMessageInFlow, send: Send): Promise<void> => {
+    waiting.delete(delivered);
+    const name = delivered.owner.bookmark ?? ownName;
+    if (ownName !== '' && ownName !== name) {
+      throw new TmError(
+        'TM_MESSAGE_INVALID',
+        `The window ${describeWindow(delivered.window)} belongs to the bookmark "${name}", but this tm-bookmark (commit) is set to "${ownName}". Clear its bookmark name, or set the same one.`,
+      );
+    }
+    if (name !== '') await commitTransfer(delivered, name);
+    send(message);
+  };
+
+  /** All batches may have come through here before another node, a tm-post beside the sink, has delivered its own. */
+  const passOnWhenDelivered = (transfer: Transfer, message: NodeMessageInFlow, send: Send): void => {
+    const isFirst = !waiting.has(transfer);
+    waiting.set(transfer, { message, send });
+    if (!isFirst) return;
+    void transfer.outcome.then(async ({ state }) => {
+      const last = waiting.get(transfer);
+      if (state === 'failed' || !last) return;
+      await passOn(transfer, last.message, last.send).catch((thrown: unknown) => {
+        node.problem(asTmError(thrown, 'TM_STATE_WRITE'));
+      });
+    });
+  };
+
   return {
     async input(message, send) {
       const ids = idsOf(message);
-      const delivered = deliveredTransfer(message);
-      if (delivered === 'not yet') return;
+      const part = batchPartOf(message);
+      if (part) {
+        part.sequence.arrived(part.index, node.id);
+        await everyReceiver();
+        settle(part, message, node.id);
+      }
+      const delivered = deliveredTransfer(ids, part);
+      if (delivered === 'not yet') {
+        if (part && ids.task === undefined) passOnWhenDelivered(part.transfer, message, send);
+        return;
+      }
       // A task never moves a schedule's bookmark, nor does what is left over from before a redeploy.
       if (delivered === 'not a bookmark') {
         send(message);
         return;
       }
       if (delivered) {
-        const name = delivered.owner.bookmark ?? ownName;
-        if (ownName !== '' && ownName !== name) {
-          throw new TmError(
-            'TM_MESSAGE_INVALID',
-            `The window ${describeWindow(delivered.window)} belongs to the bookmark "${name}", but this tm-bookmark (commit) is set to "${ownName}". Clear its bookmark name, or set the same one.`,
-          );
-        }
-        if (name !== '') {
-          await commitTransfer(delivered, name);
-        }
-      } else if (ids.transfer === undefined || ownName !== '') {
+        await passOn(delivered, message, send);
+        return;
+      }
+      if (ids.transfer === undefined || ownName !== '') {
         await commit(requireName(ids.bookmark ?? ownName), parseWindow(message.payload, timeZone), 'by-hand');
       }
       // Else a window that was sent to tm-fetch by hand, such as a range that had been refused: nothing moves.
@@ -72,17 +104,24 @@ export function commitBehaviour(node: ConnectorNode, raw: RawSettings, connectio
   };
 }
 
+/** The batch has gone through a sink of the user's own. */
+function settle(
+  { sequence, index }: BatchPart,
+  { readings, payload }: NodeMessageInFlow & { readings?: unknown },
+  receiver: string,
+): void {
+  sequence.settle(index, receiver, {
+    readings: typeof readings === 'number' ? readings : 0,
+    bytes: Buffer.isBuffer(payload) ? payload.length : 0,
+  });
+}
+
 /** What the message says was delivered: a transfer, `undefined` for a window built by hand, or why it is neither. */
-function deliveredTransfer(message: NodeMessageInFlow): Transfer | 'not yet' | 'not a bookmark' | undefined {
-  const ids = idsOf(message);
+function deliveredTransfer(
+  ids: MessageIds,
+  part: BatchPart | undefined,
+): Transfer | 'not yet' | 'not a bookmark' | undefined {
   if (ids.transfer === undefined) return ids.task === undefined ? undefined : 'not a bookmark';
-  const part = batchPartOf(message);
-  if (part) {
-    const { sequence, index } = part;
-    const readings = typeof message.readings === 'number' ? message.readings : 0;
-    const bytes = Buffer.isBuffer(message.payload) ? message.payload.length : 0;
-    sequence.settle(index, { readings, bytes });
-  }
   const transfer = part?.transfer ?? transfers.get(ids.transfer);
   if (ids.task !== undefined) return transfer && !transfer.ended ? 'not yet' : 'not a bookmark';
   if (!transfer) return ids.bookmark === undefined ? undefined : 'not a bookmark';

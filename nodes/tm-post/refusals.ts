@@ -17,9 +17,10 @@ const QUOTED = 3;
 
 const STATES = { hold: 'held', setAside: 'set aside' } as const;
 
-export class Refusals {
-  readonly #ofWindow = new WeakMap<Transfer, RejectedPiece[]>();
+/** By every tm-post that a window goes to: it is on record once. */
+const refusedOf = new WeakMap<Transfer, RejectedPiece[]>();
 
+export class Refusals {
   constructor(
     readonly rejected: RejectedRanges,
     readonly setting: PostSettings['refused'],
@@ -36,8 +37,8 @@ export class Refusals {
     send: Send,
   ): Promise<void> {
     const { transfer } = posted;
-    const pieces = [...((transfer && this.#ofWindow.get(transfer)) ?? []), ...refused.map(rejectedPiece)];
-    if (transfer) this.#ofWindow.set(transfer, pieces);
+    const pieces = [...((transfer && refusedOf.get(transfer)) ?? []), ...refused.map(rejectedPiece)];
+    if (transfer) refusedOf.set(transfer, pieces);
     const isNews = await this.rejected.note(rangeOf(posted), pieces, STATES[this.setting]);
     const held = this.setting === 'hold';
     if (isNews || !held) for (const piece of refused) send([undefined, messageOf(piece, message, held)]);
@@ -50,7 +51,7 @@ export class Refusals {
     readonly transfer: Transfer | undefined;
   }): Promise<void> {
     const { transfer } = posted;
-    if (transfer && this.#ofWindow.has(transfer)) return;
+    if (transfer && refusedOf.has(transfer)) return;
     // The readings have arrived: whatever is wrong with the record, that is no failure of theirs.
     await this.rejected.delivered(rangeOf(posted)).catch(() => undefined);
   }

@@ -1,6 +1,6 @@
 /**
- * Posts each batch with retries. Output 1: one receipt per window, when its last batch is accepted. Output 2:
- * what the cloud refused for good.
+ * Posts each batch with retries. Output 1: one receipt per window, when its last batch is accepted, by every node
+ * that it goes to. Output 2: what the cloud refused for good.
  */
 import type { NodeAPI, NodeMessageInFlow } from 'node-red';
 import { searchBudget, type SearchBudget } from '../../lib/endpoint/delivery';
@@ -9,7 +9,7 @@ import { SHORT_REASONS, asTmError, type TmError } from '../../lib/errors';
 import { postBody, type PostBody } from '../../lib/payload';
 import { postSettings } from '../../lib/settings';
 import { withSignals } from '../../lib/signals';
-import type { Receipt, Transfer } from '../../lib/transfer';
+import { everyReceiver, transfers, type Receipt, type Transfer } from '../../lib/transfer';
 import { Turns } from '../../lib/turns';
 import { batchPartOf, idsOf, type BatchPart } from '../shared/message';
 import { registerNode, type Send } from '../shared/node';
@@ -26,6 +26,12 @@ const STATUS = {
   failed: { fill: 'red', shape: 'ring' },
   refused: { fill: 'red', shape: 'dot' },
 } as const satisfies Record<State, object>;
+
+interface Posted {
+  readonly message: NodeMessageInFlow;
+  readonly send: Send;
+  readonly body: PostBody;
+}
 
 export = function register(RED: NodeAPI): void {
   registerNode(RED, 'tm-post', (node, raw) => {
@@ -46,6 +52,10 @@ export = function register(RED: NodeAPI): void {
       return search;
     };
 
+    /** Of each window that this node has batches of: the last batch, whose message becomes the receipt. */
+    const latest = new WeakMap<Transfer, Posted>();
+    const receipts = new WeakMap<Transfer, Promise<void>>();
+
     const stateLog = new StateLog(node);
     const showState = ({ state, reason }: EndpointState): void => {
       stateLog.show(state === 'ok' ? 'Endpoint: ok' : `Endpoint: ${state}: ${reason}`, state === 'ok');
@@ -57,7 +67,7 @@ export = function register(RED: NodeAPI): void {
     const deliver = (body: PostBody, message: NodeMessageInFlow, send: Send, part: BatchPart | undefined) =>
       withSignals(part ? [closing.signal, part.transfer.signal] : [closing.signal], (signal) =>
         turns.run(signal, async (): Promise<Delivery> => {
-          part?.sequence.started(part.index);
+          part?.sequence.started(part.index, node.id);
           node.statusLine.show({ ...STATUS.posting, text: `posting ${turns.running}` });
           // An empty window is delivered by posting nothing.
           if (body.readings === 0) return { readings: 0, bytes: 0, posts: 0, refused: [] };
@@ -87,11 +97,14 @@ export = function register(RED: NodeAPI): void {
 
     return {
       async input(message, send) {
-        const ids = idsOf(message);
-        const part = batchPartOf(message);
+        const { transfer: id } = idsOf(message);
+        // Where its window was delivered without this batch (it has come late), nobody sends it again: it is
+        // posted by itself.
+        const late = transfers.wasDelivered(id);
+        const part = late ? undefined : batchPartOf(message);
         // Its window failed, was cancelled, or belongs to before a redeploy: it is read again from the start.
-        if (ids.transfer !== undefined && (!part || part.transfer.ended)) return;
-        part?.sequence.arrived();
+        if (id !== undefined && !late && (!part || part.transfer.ended)) return;
+        part?.sequence.arrived(part.index, node.id);
         const startedAt = performance.now();
         try {
           const body =
@@ -99,11 +112,11 @@ export = function register(RED: NodeAPI): void {
           const delivery = await deliver(body, message, send, part);
           if (part) {
             const { sequence, index, transfer } = part;
-            const last = sequence.settle(index, delivery);
-            if (last && transfer.ended?.state === 'delivered') {
-              await refusals.delivered({ body, transfer });
-              sendReceipt(message, send, transfer.ended.receipt);
-            }
+            await everyReceiver();
+            latest.set(transfer, { message, send, body });
+            const receipt = receiptOf(transfer);
+            sequence.settle(index, node.id, delivery);
+            if (transfer.ended) await receipt;
           } else {
             const { start_time, end_time, sensors } = body;
             const { readings, posts, bytes } = delivery;
@@ -139,6 +152,24 @@ export = function register(RED: NodeAPI): void {
         await alarm.close();
       },
     };
+
+    /** Resolves when the window has ended, and its receipt is sent where it was delivered. */
+    function receiptOf(transfer: Transfer): Promise<void> {
+      const known = receipts.get(transfer);
+      if (known) return known;
+      const receipt = transfer.outcome.then(async (outcome) => {
+        const posted = latest.get(transfer);
+        if (!posted || outcome.state !== 'delivered' || outcome.elsewhere) return;
+        await refusals.delivered({ body: posted.body, transfer });
+        sendReceipt(posted.message, posted.send, outcome.receipt);
+      });
+      // Where another node has the last batch, no message of this one waits for it.
+      receipt.catch((thrown: unknown) => {
+        node.problem(asTmError(thrown, 'TM_MESSAGE_INVALID'));
+      });
+      receipts.set(transfer, receipt);
+      return receipt;
+    }
 
     /** A window of a bookmark or a task is sent again: what it fails with is said once, not at each attempt. */
     function isSaid(error: TmError, { transfer }: BatchPart): boolean {

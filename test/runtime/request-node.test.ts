@@ -83,7 +83,7 @@ describe('tm-request', () => {
   };
   const deliver = (message: FlowMessage): void => {
     const sequence = transferOf(message).open();
-    sequence.settle(sequence.send([], 1), { readings: 0, bytes: 0 });
+    sequence.settle(sequence.send([], 1), 'post', { readings: 0, bytes: 0 });
   };
   const startOf = ({ payload }: FlowMessage): string => (payload as typeof RANGE).start_time;
 

@@ -5,11 +5,15 @@ import {
   deploy,
   inject,
   messageWhere,
+  nextMessage,
   useNodeRed,
   type FlowMessage,
   type FlowNode,
 } from '../support/flow';
+import type { Cloud } from '../../scripts/start/cloud';
+import { KEY, Opened } from '../support/endpoint';
 import { usePlant } from '../support/plant';
+import { until } from '../support/until';
 
 const start = '2026-01-01T00:00:00Z';
 const endsAt = (end: string) => (message: FlowMessage) =>
@@ -121,6 +125,143 @@ describe('What users wire between and beside the nodes', () => {
     const { error } = await refused;
     assert.match((error as { message: string }).message, /ends in the future/);
     assert.equal(await plant.position(), undefined);
+  });
+
+  describe('several nodes that answer for a batch', () => {
+    const cloud2 = new Opened();
+    let away = false;
+    let second: Cloud;
+    const credentials = () => ({
+      ...plant.credentials,
+      'cfg-2': { ...plant.credentials['cfg-1'], endpointKey: KEY },
+    });
+    beforeEach(async () => {
+      away = true;
+      second = await cloud2.cloud({ respond: () => (away ? { status: 503 } : undefined) });
+    });
+    afterEach(() => cloud2.close());
+
+    /** A tm-post to the second cloud, which is away at first. */
+    const withSecond = (
+      overrides: Readonly<Record<string, object>>,
+      post: Readonly<Record<string, unknown>> = {},
+    ): FlowNode[] => {
+      const nodes = plant.flow({ 'bookmark-next': nextTenMinutes, ...overrides });
+      const config = nodes.find(({ id }) => id === 'cfg-1');
+      return [
+        ...nodes,
+        { ...config, id: 'cfg-2', type: 'tm-config', endpoint: second.url },
+        { id: 'post-2', type: 'tm-post', config: 'cfg-2', attempts: '3', wires: [[], []], ...post },
+      ];
+    };
+    const inTable = async (): Promise<number> => {
+      const { rows } = await plant.client.query<{ count: string }>('select count(*) from sensor_data');
+      return Number(rows[0]?.count);
+    };
+    const receiptOfTheFirstWindow = () => messageWhere('committed', endsAt('2026-01-01T00:10:00Z'));
+
+    for (const [what, wires] of [
+      ['the first is wired to the commit', { 'post-1': {}, 'post-2': { wires: [[], []] } }],
+      [
+        'the second is wired to the commit',
+        { 'post-1': { wires: [[], []] }, 'post-2': { wires: [['bookmark-commit'], []] } },
+      ],
+    ] as const) {
+      it(`two tm-post: the bookmark moves when both clouds have all; ${what}`, async () => {
+        await plant.history(start, 600, 2);
+        const fetch = { readingsPerBatch: '100', wires: [['post-1', 'post-2']] };
+        await deploy(
+          withSecond({ 'fetch-1': fetch, 'post-1': wires['post-1'] }, wires['post-2']),
+          credentials(),
+        );
+        const done = receiptOfTheFirstWindow();
+        inject('bookmark-next');
+        // Tried again: the first has long delivered all that it got.
+        await until(() => second.exchanges.length >= 2 && plant.cloud.exchanges.length >= 1);
+        assert.equal(await plant.position(), parseInstant(start, 'test', 'UTC'));
+        away = false;
+        const { payload } = await done;
+        assert.equal((payload as { readings: number }).readings, 1200);
+        assert.equal(second.readings().length, await inTable());
+        await plant.assertAllArrived();
+      });
+    }
+
+    it('a switch: each batch goes to one of two tm-post, and one receipt of each has the whole window', async () => {
+      away = false;
+      await plant.history(start, 600, 2);
+      const route: FlowNode = {
+        ...{ id: 'route', type: 'function', outputs: 2 },
+        func: 'return msg.parts.index % 2 === 0 ? [msg, null] : [null, msg];',
+        wires: [['post-1'], ['post-2']],
+      };
+      const fetch = { readingsPerBatch: '100', wires: [['route']] };
+      const flow = withSecond({ 'fetch-1': fetch }, { wires: [['bookmark-commit'], []] });
+      await deploy([...flow, route], credentials());
+      const receipts = collect('committed');
+      inject('bookmark-next');
+      await until(() => receipts.filter(endsAt('2026-01-01T00:10:00Z')).length === 2);
+      for (const { payload } of receipts.filter(endsAt('2026-01-01T00:10:00Z'))) {
+        assert.equal((payload as { readings: number }).readings, 1200);
+      }
+      assert.ok(plant.cloud.readings().length > 0 && second.readings().length > 0);
+      assert.equal(plant.cloud.readings().length + second.readings().length, await inTable());
+    });
+
+    it('a tm-post and a sink of their own: the bookmark moves when both have all', async () => {
+      await plant.history(start, 600, 2);
+      const sink: FlowNode = {
+        ...{ id: 'sink', type: 'function', outputs: 1, func: 'return msg;' },
+        wires: [['bookmark-commit']],
+      };
+      const fetch = { readingsPerBatch: '100', wires: [['sink', 'post-2']] };
+      await deploy([...withSecond({ 'fetch-1': fetch }), sink], credentials());
+      const batches = collect('sink');
+      const done = messageWhere('committed', () => true);
+      inject('bookmark-next');
+      await until(() => second.exchanges.length >= 2 && batches.length >= 1);
+      assert.equal(await plant.position(), parseInstant(start, 'test', 'UTC'));
+      away = false;
+      await done;
+      assert.ok(((await plant.position()) ?? 0) > parseInstant(start, 'test', 'UTC'));
+      assert.equal(second.readings().length, await inTable());
+    });
+
+    it('one straight at the commit counts no batch as delivered before the tm-post beside it has it', async () => {
+      await plant.history(start, 600, 1);
+      const fetch = { wires: [['bookmark-commit', 'post-2']] };
+      await deploy(withSecond({ 'fetch-1': fetch }), credentials());
+      const done = messageWhere('committed', () => true);
+      inject('bookmark-next');
+      await until(() => second.exchanges.length >= 2);
+      assert.equal(await plant.position(), parseInstant(start, 'test', 'UTC'));
+      away = false;
+      await done;
+      assert.equal(second.readings().length, await inTable());
+    });
+
+    it('a tm-post that gets a batch when its window is delivered posts it, or says that it could not', async () => {
+      await plant.history(start, 600, 1);
+      const fetch = { wires: [['post-1', 'later']] };
+      const later: FlowNode = { id: 'later', type: 'helper' };
+      await deploy(
+        [...withSecond({ 'fetch-1': fetch }, { attempts: '1', config: 'cfg-2' }), later],
+        credentials(),
+      );
+      const batch = messageWhere('later', () => true);
+      const done = receiptOfTheFirstWindow();
+      inject('bookmark-next');
+      const held = await batch;
+      await done;
+      const failed = nextMessage('errors');
+      inject('post-2', held);
+      const { error, payload } = await failed;
+      assert.equal((error as { code: string }).code, 'TM_ENDPOINT_UNAVAILABLE');
+      assert.deepEqual(payload, held.payload);
+      away = false;
+      inject('post-2', held);
+      await until(() => second.readings().length === 600);
+    });
   });
 
   it('a window built by hand', async () => {

@@ -48,7 +48,7 @@ describe('What is taken out of a queue', () => {
   const post = (transfer: Transfer | undefined): void => {
     assert(transfer);
     const sequence = transfer.open();
-    sequence.settle(sequence.send(['tag'], 1), { readings: 3, bytes: 99 });
+    sequence.settle(sequence.send(['tag'], 1), 'post', { readings: 3, bytes: 99 });
   };
   const emittedNow = async (): Promise<Transfer> => {
     for (;;) {

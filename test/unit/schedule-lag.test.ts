@@ -62,7 +62,7 @@ describe('A schedule that has caught up', () => {
         if (tick % 2 === 0) await schedule.heartbeat();
         for (const transfer of delivered.splice(0)) {
           const sequence = transfer.open();
-          assert(sequence.settle(sequence.send([], 1), { readings: 0, bytes: 0 }));
+          assert(sequence.settle(sequence.send([], 1), 'post', { readings: 0, bytes: 0 }));
           await bookmark.commit(transfer.window);
           schedule.committed(transfer);
         }

@@ -58,7 +58,7 @@ describe('A schedule', () => {
   const deliver = (transfer: Transfer): void => {
     const sequence = transfer.open();
     const index = sequence.send([], 1);
-    assert(sequence.settle(index, { readings: 0, bytes: 0 }));
+    assert(sequence.settle(index, 'post', { readings: 0, bytes: 0 }));
   };
   const commit = async (transfer: Transfer): Promise<void> => {
     await bookmark.commit(transfer.window);
