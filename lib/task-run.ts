@@ -5,6 +5,12 @@ import { noteDelivered, windowAt, windowsTotal, type TaskRecord } from './task-r
 import type { Receipt, TransferOutcome } from './transfer';
 import type { Window } from './window';
 
+/** A task that changes only in `keep`. */
+export interface TaskUnderWay {
+  /** As it is durable. */
+  readonly record: Readonly<TaskRecord>;
+}
+
 /** What is used of a window under way. */
 export interface WindowUnderWay {
   readonly outcome: Promise<TransferOutcome>;
@@ -15,8 +21,8 @@ export interface RunSurroundings {
   readonly inFlight: number;
   /** Sends a window on to be read and posted. */
   emit(window: Window): WindowUnderWay;
-  /** Makes what was noted in the task durable; resolves only then. Rejects with the reason of the signal. */
-  keep(signal: AbortSignal): Promise<void>;
+  /** Changes the task; resolves when that is durable. Rejects with the reason of the signal. */
+  keep(change: (record: TaskRecord) => void, signal: AbortSignal): Promise<void>;
   /** Waits before something that failed is tried again. Rejects with the reason of the signal. */
   pause(error: TmError, seconds: number, signal: AbortSignal): Promise<void>;
 }
@@ -46,22 +52,23 @@ const PASSING: ReadonlySet<TmErrorCode> = new Set<TmErrorCode>([
  * of the task is under way then.
  */
 export async function deliverTask(
-  task: TaskRecord,
+  task: TaskUnderWay,
   surroundings: RunSurroundings,
   signal: AbortSignal,
 ): Promise<void> {
   const failed = new AbortController();
   await withSignals([signal, failed.signal], async (either) => {
-    const total = windowsTotal(task);
+    const total = windowsTotal(task.record);
     const underWay = new Map<number, Promise<void>>();
     try {
-      while (task.delivered < total) {
+      while (task.record.delivered < total) {
         either.throwIfAborted();
+        const { delivered, ahead } = task.record;
         // Counted from the unbroken run: the rest does not run away from a window that fails again and again.
-        const end = Math.min(total, task.delivered + surroundings.inFlight);
-        for (let index = task.delivered; index < end; index++) {
-          if (underWay.has(index) || task.ahead.includes(index)) continue;
-          const delivery = deliverWindow(task, index, surroundings, either);
+        const end = Math.min(total, delivered + surroundings.inFlight);
+        for (let index = delivered; index < end; index++) {
+          if (underWay.has(index) || ahead.includes(index)) continue;
+          const delivery = deliverWindow(task.record, index, surroundings, either);
           underWay.set(
             index,
             delivery.finally(() => underWay.delete(index)),
@@ -78,7 +85,7 @@ export async function deliverTask(
 }
 
 async function deliverWindow(
-  task: TaskRecord,
+  task: Readonly<TaskRecord>,
   index: number,
   surroundings: RunSurroundings,
   signal: AbortSignal,
@@ -88,8 +95,10 @@ async function deliverWindow(
   for (let failures = 0; ; failures++) {
     const outcome = await send(window, surroundings, signal);
     if (outcome.state === 'delivered') {
-      note(task, index, outcome.receipt);
-      return surroundings.keep(signal);
+      const { receipt } = outcome;
+      return surroundings.keep((record) => {
+        note(record, index, receipt);
+      }, signal);
     }
     signal.throwIfAborted();
     if (!PASSING.has(outcome.error.code) && ++failuresForGood > RETRY_PAUSES_SECONDS.length)

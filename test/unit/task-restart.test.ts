@@ -294,12 +294,14 @@ describe('a task', () => {
 
     it('goes on even when all of it was delivered and only its end could not be kept', async () => {
       const kept = new FileStore(directory.path);
-      const write = kept.write.bind(kept);
-      kept.write = async (kind, name, record) => {
-        if (broken && record.state !== 'STARTED')
-          throw new TmError('TM_STATE_WRITE', 'no space left on device');
-        await write(kind, name, record);
-      };
+      const update = kept.update.bind(kept);
+      kept.update = (kind, name, change) =>
+        update(kind, name, (stored) => {
+          const next = change(stored);
+          if (broken && next && next.state !== 'STARTED')
+            throw new TmError('TM_STATE_WRITE', 'no space left on device');
+          return next;
+        });
       const tasks = request(kept);
       const { id } = await tasks.submit(1);
       broken = true;
@@ -316,15 +318,16 @@ describe('a task', () => {
 
     it('has ended only when nothing of it is under way any more', async () => {
       const kept = new FileStore(directory.path);
-      const write = kept.write.bind(kept);
-      let release: () => void = () => undefined;
-      kept.write = async (kind, name, record) => {
-        if (Array.isArray(record.ahead) && record.ahead.length > 0 && record.state === 'STARTED') {
+      const update = kept.update.bind(kept);
+      let release: (() => void) | undefined;
+      kept.update = async (kind, name, change) => {
+        const next = change(await kept.read(kind, name));
+        if (Array.isArray(next?.ahead) && next.ahead.length > 0 && next.state === 'STARTED') {
           await new Promise<void>((resolve) => {
             release = resolve;
           });
         }
-        await write(kind, name, record);
+        await update(kind, name, change);
       };
       const tasks = request(kept, { inFlight: 2 });
       const { id } = await tasks.submit(2);
@@ -336,10 +339,11 @@ describe('a task', () => {
       }
       const last = await tasks.nth(6);
       tasks.sent[1]?.deliver();
+      await until(() => release);
       last.fail(BROKEN);
       for (let turn = 0; turn < 50; turn++) await setImmediate();
       assert.equal(tasks.sent.length, 7);
-      release();
+      release?.();
       assert.equal((await tasks.nth(7)).task, next.id);
       const view = await tasks.view(id);
       assert.deepEqual([view.state, view.current], ['FAILURE', 1]);
@@ -390,7 +394,7 @@ describe('a task', () => {
       const path = join(directory.path, 'tasks', `${spoiled.id}.json`);
       const [text, older] = [await readFile(path, 'utf8'), await readFile(`${path}.previous`, 'utf8')];
       await writeFile(path, text.slice(0, 50));
-      await writeFile(`${path}.previous`, older.replace('"PENDING"', '"LOST"'));
+      await writeFile(`${path}.previous`, older.replace('"STARTED"', '"LOST"'));
       const tasks = request();
       await tasks.finish(good.id);
       assert.equal(await tasks.tasks.get(spoiled.id), undefined);
