@@ -83,6 +83,11 @@ export class Transfer {
     return this.#ended;
   }
 
+  /** Who sends the window again where it fails; undefined: nobody, it was built by hand. */
+  get sentAgainBy(): string | undefined {
+    return this.owner.task ?? this.owner.bookmark;
+  }
+
   /**
    * A reader takes the window. Several may (one window wired to two tm-fetch nodes): the window is delivered
    * when the sequences of all of them are.

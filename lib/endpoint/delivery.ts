@@ -40,11 +40,15 @@ export interface DeliverOptions {
   readonly signal: AbortSignal;
   /** How the endpoint is doing: at once where it is not ok, then once for each change. */
   readonly onState?: (state: EndpointState) => void;
-  /**
-   * Who sends the batch again as long as it is held by refused readings, and so need not have the others posted
-   * again: the owner of its window. Undefined: nobody, and all of it is posted whenever it comes.
-   */
+  /** Who sends the batch again by itself where it is not delivered: the owner of its window. Undefined: nobody. */
   readonly sentAgainBy?: string | undefined;
+  /** What is to be done then, where nobody does: `send the message again`. */
+  readonly toSendAgain?: string;
+  /**
+   * Default: `hold`, the batch counts as not delivered. Where it is sent again for that, what of it was accepted is
+   * not posted again; what is sent again for any other reason is posted whole.
+   */
+  readonly refused?: 'hold' | 'setAside';
   /** Default: one of 64 posts for this batch; the batches of a window may share one. */
   readonly search?: SearchBudget;
 }
@@ -111,10 +115,10 @@ class Delivering {
   }
 
   async run(batch: Batch): Promise<Delivery> {
-    const { source, sentAgainBy } = this.options;
+    const { source, sentAgainBy, refused: becomes } = this.options;
     const key = (): string => `${idempotencyKey(source, batch.body)} ${sentAgainBy}`;
     // Should all be forgotten meanwhile, what this delivery finds must not outlive that.
-    const searches = sentAgainBy === undefined ? undefined : this.line.searches;
+    const searches = sentAgainBy === undefined || becomes === 'setAside' ? undefined : this.line.searches;
     this.#begin(batch, searches?.get(key));
     do {
       for (let next = this.#pending.pop(); next; next = this.#pending.pop()) await this.#settle(next);
@@ -241,20 +245,31 @@ class Delivering {
     const { address } = this.line;
     const { attempts } = this.options;
     const what = `${batch.start_time} to ${batch.end_time}`;
-    if (outcome.kind === 'hold') return holdError(address, outcome, what);
+    const attempted = `${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`;
+    if (outcome.kind === 'hold') return holdError(address, outcome, this.#whatNow(), what);
     return new TmError(
       'TM_ENDPOINT_UNAVAILABLE',
-      `The endpoint ${address} was not available for ${what}, in ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}: ${saidBy(outcome)}. It is tried again later; nothing is lost meanwhile.`,
+      `The endpoint ${address} was not available for ${what}, in ${attempted}: ${saidBy(outcome)}. ${this.#whatNow()}.`,
       causeOf(outcome),
     );
   }
+
+  #whatNow(): string {
+    const { sentAgainBy, toSendAgain = 'send it again' } = this.options;
+    return sentAgainBy === undefined
+      ? `It is not sent again by itself: ${toSendAgain}`
+      : 'It is tried again later; nothing is lost meanwhile';
+  }
 }
 
-/** @param what was to be posted, where one post is meant and not all */
-export function holdError(address: string, outcome: Outcome, what = ''): TmError {
+/**
+ * @param whatNow what becomes of what was to be posted
+ * @param what was to be posted, where one post is meant and not all
+ */
+export function holdError(address: string, outcome: Outcome, whatNow: string, what = ''): TmError {
   return new TmError(
     'TM_ENDPOINT_HOLD',
-    `The endpoint ${address} does not take readings${what === '' ? '' : ` (${what})`}: ${saidBy(outcome)}. ${adviceFor(outcome.status)}; nothing is lost meanwhile.`,
+    `The endpoint ${address} does not take readings${what === '' ? '' : ` (${what})`}: ${saidBy(outcome)}. ${adviceFor(outcome.status)}. ${whatNow}.`,
     causeOf(outcome),
   );
 }

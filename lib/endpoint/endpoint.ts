@@ -62,7 +62,9 @@ export class Endpoint {
   /** Why it holds, and what to do; undefined while it does not. */
   get held(): TmError | undefined {
     const { state, lastFailure } = this.#line.gate;
-    return state.state === 'hold' && lastFailure ? holdError(this.address, lastFailure) : undefined;
+    return state.state === 'hold' && lastFailure
+      ? holdError(this.address, lastFailure, 'No window is lost meanwhile')
+      : undefined;
   }
 
   /** Calls `watcher` once for each change of how the endpoint is doing. @returns what ends it */

@@ -28,6 +28,13 @@ export interface ConnectorNode extends Node {
   problem(error: TmError, payload?: object): void;
 }
 
+/** A stop has interrupted what nothing does again after it. Other TM_CLOSED are of no concern to anybody. */
+export class Interrupted extends TmError {
+  constructor(message: string) {
+    super('TM_CLOSED', message);
+  }
+}
+
 /** Well inside the 15 s that Node-RED allows. */
 const CLOSE_WITHIN_MS = 5_000;
 
@@ -58,7 +65,7 @@ export function registerNode(
       behaviour = refusing(RED, node, asTmError(thrown, 'TM_SETTING_INVALID'), whileRefused);
     }
     node.on('input', (message, send, done) => {
-      void endOnce(message, behaviour, send as Send, done);
+      void endOnce(node, message, behaviour, send as Send, done);
     });
     node.on('close', (_removed: boolean, done: () => void) => {
       statusLine.close();
@@ -69,6 +76,7 @@ export function registerNode(
 }
 
 async function endOnce(
+  node: Node,
   message: NodeMessageInFlow,
   behaviour: Behaviour,
   send: Send,
@@ -80,9 +88,11 @@ async function endOnce(
   } catch (thrown) {
     failure = asTmError(thrown, 'TM_MESSAGE_INVALID');
   }
+  // The Catch nodes of the flow may be closed by now, and swallow it.
+  if (failure instanceof Interrupted) node.warn(failure.message);
   // Outside the try: what a Complete or Catch flow does with it is not this message's failure.
   // What a stop interrupted is done again after it: not a failure that anybody should look into.
-  if (failure && failure.code !== 'TM_CLOSED') done(failure);
+  if (failure && (failure.code !== 'TM_CLOSED' || failure instanceof Interrupted)) done(failure);
   else done();
 }
 

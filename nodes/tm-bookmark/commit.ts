@@ -95,6 +95,10 @@ export function commitBehaviour(node: ConnectorNode, raw: RawSettings, connectio
         await passOn(delivered, message, send);
         return;
       }
+      if (isOwnReceipt(message.payload, ids)) {
+        send(message);
+        return;
+      }
       if (ids.transfer === undefined || ownName !== '') {
         await commit(requireName(ids.bookmark ?? ownName), parseWindow(message.payload, timeZone), 'by-hand');
       }
@@ -127,6 +131,12 @@ function deliveredTransfer(
   if (!transfer) return ids.bookmark === undefined ? undefined : 'not a bookmark';
   if (!transfer.ended) return 'not yet';
   return transfer.ended.state === 'delivered' ? transfer : 'not a bookmark';
+}
+
+/** Of what a source of the user's own sent to tm-post: its span of time is not a window that was read. */
+function isOwnReceipt(payload: unknown, ids: MessageIds): boolean {
+  const isReceipt = typeof payload === 'object' && payload !== null && 'batches' in payload;
+  return isReceipt && ids.transfer === undefined && ids.bookmark === undefined;
 }
 
 function requireName(name: string): string {

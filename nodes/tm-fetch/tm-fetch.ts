@@ -5,9 +5,9 @@ import { SHORT_REASONS, asTmError, type TmErrorCode } from '../../lib/errors';
 import { readBatches } from '../../lib/reading';
 import { fetchSettings, type FetchSettings } from '../../lib/fetch-settings';
 import { STALL_SAID_AFTER_SECONDS, transfers, type Sequence, type Transfer } from '../../lib/transfer';
-import { parseWindow } from '../../lib/window';
+import { describeWindow, parseWindow } from '../../lib/window';
 import { idsOf } from '../shared/message';
-import { registerNode, type ConnectorNode, type Send } from '../shared/node';
+import { Interrupted, registerNode, type ConnectorNode, type Send } from '../shared/node';
 import { servePreview } from './preview-route';
 import { logDelivery } from '../shared/progress-log';
 import { configOf, type Connections } from '../tm-config/connections';
@@ -31,6 +31,8 @@ export = function register(RED: NodeAPI): void {
     const source = connections.source();
     connections.addReader(node.id, settings.query);
     const own = new Set<Transfer>();
+    /** Windows that are not sent again by themselves, and that the close of this node has ended. */
+    const interrupted = new WeakSet<Transfer>();
     /** What reading fails with, said already: windows are tried again and again until it is mended. */
     let failing: TmErrorCode | undefined;
     return {
@@ -43,6 +45,11 @@ export = function register(RED: NodeAPI): void {
           failing = undefined;
         } catch (thrown) {
           const error = asTmError(thrown, 'TM_QUERY_FAILED');
+          if (interrupted.has(transfer)) {
+            throw new Interrupted(
+              `The flow was stopped before the window ${describeWindow(transfer.window)} was read. It was built by hand and is not sent again by itself: send it again.`,
+            );
+          }
           // A window that failed elsewhere, or was cancelled, has been reported there.
           if (transfer.ended) return;
           transfer.fail(error);
@@ -50,20 +57,19 @@ export = function register(RED: NodeAPI): void {
           const said = error.code === failing;
           failing = error.code;
           // Who built a window by hand is told each time: nothing tries it again.
-          if (!said || isByHand(transfer)) throw error;
+          if (!said || transfer.sentAgainBy === undefined) throw error;
         } finally {
           own.delete(transfer);
         }
       },
       close() {
         connections.removeReader(node.id);
-        for (const transfer of own) transfer.fail(connections.closed('tm-fetch'));
+        for (const transfer of own) {
+          if (transfer.sentAgainBy === undefined && !transfer.ended) interrupted.add(transfer);
+          transfer.fail(connections.closed('tm-fetch'));
+        }
       },
     };
-
-    function isByHand({ owner }: Transfer): boolean {
-      return owner.bookmark === undefined && owner.task === undefined;
-    }
 
     function transferFor(message: NodeMessageInFlow, timeZone: string): Transfer {
       const known = transfers.get(idsOf(message).transfer);

@@ -41,8 +41,9 @@ export class Refusals {
     if (transfer) refusedOf.set(transfer, pieces);
     const isNews = await this.rejected.note(rangeOf(posted), pieces, STATES[this.setting]);
     const held = this.setting === 'hold';
-    if (isNews || !held) for (const piece of refused) send([undefined, messageOf(piece, message, held)]);
-    if (held) throw new ReadingsHeld(refused, isNews);
+    const repeated = held && transfer?.sentAgainBy !== undefined;
+    if (isNews || !repeated) for (const piece of refused) send([undefined, messageOf(piece, message, held)]);
+    if (held) throw new ReadingsHeld(refused, isNews, repeated);
   }
 
   /** A window, or a message by itself, is delivered; what was set aside of it is not. */
@@ -62,6 +63,8 @@ export class ReadingsHeld extends TmError {
     refused: readonly RefusedReadings[],
     /** Not said before. */
     readonly isNews: boolean,
+    /** Its window is sent again by itself. */
+    repeated: boolean,
   ) {
     const said = refused
       .slice(0, QUOTED)
@@ -70,7 +73,7 @@ export class ReadingsHeld extends TmError {
       );
     super(
       'TM_READINGS_REFUSED',
-      `The endpoint refused ${readingsIn(refused)} readings for good (${said.join('; ')}). The window is held and sent again: mend the readings or the endpoint, or let tm-post set refused readings aside.`,
+      `The endpoint refused ${readingsIn(refused)} readings for good (${said.join('; ')}). ${repeated ? 'The window is held and sent again: mend' : 'They are not sent again by themselves, output 2 has them: send them again when you have mended'} the readings or the endpoint, or let tm-post set refused readings aside.`,
     );
   }
 }

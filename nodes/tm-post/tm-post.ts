@@ -11,8 +11,9 @@ import { postSettings } from '../../lib/settings';
 import { withSignals } from '../../lib/signals';
 import { everyReceiver, transfers, type Receipt, type Transfer } from '../../lib/transfer';
 import { Turns } from '../../lib/turns';
+import { describeWindow } from '../../lib/window';
 import { batchPartOf, idsOf, type BatchPart } from '../shared/message';
-import { registerNode, type Send } from '../shared/node';
+import { Interrupted, registerNode, type Send } from '../shared/node';
 import { StateLog } from '../shared/progress-log';
 import { configOf } from '../tm-config/connections';
 import { ReadingsHeld, readingsIn, Refusals } from './refusals';
@@ -76,8 +77,9 @@ export = function register(RED: NodeAPI): void {
             attempts: settings.attempts,
             largestBodyBytes: settings.largestBodyBytes,
             signal,
-            // Set aside, a batch is not sent again.
-            sentAgainBy: settings.refused === 'hold' ? ownerOf(part) : undefined,
+            sentAgainBy: part?.transfer.sentAgainBy,
+            toSendAgain: part ? 'send its window to tm-fetch again' : 'send the message again',
+            refused: settings.refused,
             search: searchOf(part),
             onState: (state) => {
               showState(state);
@@ -134,12 +136,15 @@ export = function register(RED: NodeAPI): void {
           }
         } catch (thrown) {
           const error = asTmError(thrown, 'TM_ENDPOINT_UNAVAILABLE');
-          // Another batch of the window has failed and been reported, or the flow is being stopped.
-          if (closing.signal.aborted || part?.transfer.ended) {
-            part?.transfer.fail(connections.closed('tm-post'));
+          // Another batch of the window has failed and been reported.
+          if (part?.transfer.ended) return;
+          const stopped = closing.signal.aborted || error.code === 'TM_CLOSED';
+          if (stopped && part?.transfer.sentAgainBy !== undefined) {
+            part.transfer.fail(connections.closed('tm-post'));
             return;
           }
           part?.transfer.fail(error);
+          if (error.code === 'TM_CLOSED') throw new Interrupted(interrupted(part));
           if (error.code !== 'TM_READINGS_REFUSED') {
             const state = error.code === 'TM_ENDPOINT_HOLD' ? STATUS.hold : STATUS.failed;
             node.statusLine.show({ ...state, text: SHORT_REASONS[error.code] });
@@ -173,9 +178,8 @@ export = function register(RED: NodeAPI): void {
 
     /** A window of a bookmark or a task is sent again: what it fails with is said once, not at each attempt. */
     function isSaid(error: TmError, { transfer }: BatchPart): boolean {
+      if (transfer.sentAgainBy === undefined) return false;
       if (error instanceof ReadingsHeld) return !error.isNews;
-      const { bookmark, task } = transfer.owner;
-      if (bookmark === undefined && task === undefined) return false;
       if (error.code !== 'TM_ENDPOINT_HOLD' && error.code !== 'TM_ENDPOINT_UNAVAILABLE') return false;
       alarm.raise(error);
       return true;
@@ -193,10 +197,10 @@ export = function register(RED: NodeAPI): void {
   });
 };
 
-/** Who sends a window again that was not delivered. */
-function ownerOf(part: BatchPart | undefined): string | undefined {
-  const { bookmark, task } = part?.transfer.owner ?? {};
-  return task ?? bookmark;
+function interrupted(part: BatchPart | undefined): string {
+  return part
+    ? `The flow was stopped before the window ${describeWindow(part.transfer.window)} was posted. It was built by hand and is not sent again by itself: send it to tm-fetch again.`
+    : 'The flow was stopped before this message was posted. It is not sent again by itself: send it again.';
 }
 
 const BATCH_HEAD = /^\{"start_time":"([^"]+)","end_time":"([^"]+)","data":\{/;

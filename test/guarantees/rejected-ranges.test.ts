@@ -134,6 +134,18 @@ describe('What the endpoint refuses for good', () => {
     assert.equal(record?.refused.length, 1);
   });
 
+  it('of an own source, held: comes to output 2 and to Catch each time, for nobody sends it again', async () => {
+    await deploy(flow('hold'), plant.credentials);
+    const [errors, aside] = [collect('errors'), collect('refused')];
+    const payload = [{ sensor: BAD.sensor, timestamp: BAD_AT, value: BAD.second }];
+    for (const times of [1, 2]) {
+      inject('post-1', { payload });
+      await until(() => errors.length === times);
+      assert.equal(aside.length, times);
+    }
+    assert.match((errors[0]?.error as Error).message, /not sent again by themselves, output 2 has them/);
+  });
+
   it('held: the window stays, it is said once, and only the refused reading is tried again', async () => {
     await plant.history(START, 60);
     await deploy(flow('hold'), plant.credentials);

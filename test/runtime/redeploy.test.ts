@@ -6,8 +6,10 @@ import {
   collect,
   deploy,
   inject,
+  logged,
   messageWhere,
   redeploy,
+  undeploy,
   useNodeRed,
   type FlowMessage,
 } from '../support/flow';
@@ -96,5 +98,68 @@ describe('A redeploy in the middle of a window', () => {
     const { conflicts } = plant.cloud.received();
     assert.equal(conflicts, 0, 'what repeats, repeats byte for byte under the same key');
     await plant.assertAllArrived();
+  });
+});
+
+describe('A stop in the middle of what is not sent again by itself', () => {
+  useNodeRed();
+  const plant = usePlant({ respond: () => ({ end: 'hang' }) });
+  const saidOf = (id: string): string[] => logged(id).filter((text) => text.includes('not sent again'));
+  const readings = [{ sensor: 'K101', timestamp: start, value: 1 }];
+  const window = { start_time: start, end_time: '2026-01-01T00:10:00Z' };
+
+  it('ends each message of an own source with an error, waiting ones too', async () => {
+    await deploy(plant.flow({ 'post-1': { inFlight: '1' } }), plant.credentials);
+    inject('post-1', { payload: readings });
+    inject('post-1', { payload: readings });
+    await until(() => plant.cloud.exchanges.length >= 1);
+    await undeploy();
+    assert.equal(saidOf('post-1').length, 2);
+    assert.match(saidOf('post-1')[0] ?? '', /stopped before this message was posted.*send it again\.$/);
+  });
+
+  it('ends a window built by hand with one error, where it is being posted', async () => {
+    await plant.history(start, 600, 1);
+    await deploy(plant.flow(), plant.credentials);
+    inject('fetch-1', { payload: window });
+    await until(() => plant.cloud.exchanges.length >= 1);
+    await undeploy();
+    const said = [...saidOf('fetch-1'), ...saidOf('post-1')];
+    assert.equal(said.length, 1, said.join('\n'));
+    assert.match(
+      said[0] ?? '',
+      /before the window 2026-01-01T00:00:00Z.* was posted.*send it to tm-fetch again/,
+    );
+  });
+
+  it('ends a window built by hand with one error, where it is being read', async () => {
+    await plant.history(start, 600, 1);
+    await deploy(
+      plant.flow({ 'fetch-1': { readingsPerBatch: '100', wires: [['committed']] } }),
+      plant.credentials,
+    );
+    const batch = messageWhere('committed', () => true);
+    inject('fetch-1', { payload: window });
+    // Nothing answers for it: the reader waits for room.
+    await batch;
+    await undeploy();
+    const said = saidOf('fetch-1');
+    assert.equal(said.length, 1, said.join('\n'));
+    assert.match(said[0] ?? '', /before the window 2026-01-01T00:00:00Z.* was read/);
+  });
+});
+
+describe('What is not sent again by itself', () => {
+  useNodeRed();
+  const plant = usePlant({ respond: () => ({ status: 503 }) });
+
+  it('an own source: its message comes to Catch as it was, and the error says what to do', async () => {
+    await deploy(plant.flow({ 'post-1': { attempts: '1' } }), plant.credentials);
+    const failed = messageWhere('errors', ({ error }) => error !== undefined);
+    const payload = [{ sensor: 'K101', timestamp: start, value: 1 }];
+    inject('post-1', { payload });
+    const message = await failed;
+    assert.deepEqual(message.payload, payload);
+    assert.match((message.error as Error).message, /not sent again by itself: send the message again/);
   });
 });

@@ -301,6 +301,22 @@ describe('What users wire between and beside the nodes', () => {
     assert(plant.cloud.readings().every(({ sensor }) => sensor === '__proto__'));
   });
 
+  for (const [what, bookmark] of [
+    ['named', 'plant'],
+    ['without a name', ''],
+  ] as const) {
+    it(`the receipts of an own source pass a commit ${what} and move no bookmark`, async () => {
+      await deploy(plant.flow({ 'bookmark-commit': { bookmark } }), plant.credentials);
+      const errors = collect('errors');
+      const receipt = messageWhere('committed', () => true);
+      inject('post-1', { payload: [{ sensor: 'K101', timestamp: start, value: 1 }], topic: 'own' });
+      const { payload, topic } = await receipt;
+      assert.deepEqual([(payload as { readings: number }).readings, topic], [1, 'own']);
+      assert.equal(await plant.position(), undefined);
+      assert.deepEqual(errors, []);
+    });
+  }
+
   it('SQL of their own', async () => {
     await plant.history(start, 600, 2);
     const sql = `SELECT sensor_id AS sensor, value, timestamp FROM sensor_data -- all of ':start_time'

@@ -69,8 +69,10 @@ export async function redeploy(
   await deploy(flow, credentials);
 }
 
-/** Closes all nodes, as a stop of Node-RED does. */
+/** Closes all nodes, as a stop of Node-RED does; what they say meanwhile is in {@link logged}. */
 export async function undeploy(): Promise<void> {
+  // Unloading stops listening to the log before it closes the nodes.
+  await helper.clearFlows();
   await helper.unload();
 }
 

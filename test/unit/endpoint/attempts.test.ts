@@ -13,7 +13,8 @@ describe('attempts', () => {
     const cloud = await opened.cloud({ respond: () => ({ status: 503, body: 'maintenance until noon' }) });
     const clock = new InstantClock();
     const endpoint = opened.endpoint(`${cloud.url}?code=sesame`, {}, { clock, random: () => 1 });
-    await assert.rejects(endpoint.deliver(batch, { source: SOURCE, attempts: 10, signal: never }), {
+    const window = { source: SOURCE, attempts: 10, signal: never, sentAgainBy: 'bookmark' };
+    await assert.rejects(endpoint.deliver(batch, window), {
       name: 'TmError',
       code: 'TM_ENDPOINT_UNAVAILABLE',
       message: `The endpoint ${cloud.url} was not available for 2026-01-31T12:00:00Z to 2026-01-31T12:01:00Z, in 10 attempts: 503: maintenance until noon. It is tried again later; nothing is lost meanwhile.`,
@@ -34,6 +35,22 @@ describe('attempts', () => {
       message: /in 3 attempts: connect ECONNREFUSED 127\.0\.0\.1:\d+\./,
     });
   });
+
+  for (const status of [503, 401]) {
+    it(`${status} for what nobody sends again: says so, and what to do`, async () => {
+      const cloud = await opened.cloud({ respond: () => ({ status, body: 'no' }) });
+      const endpoint = opened.endpoint(cloud.url, {}, { clock: new InstantClock() });
+      const toSendAgain = 'send the message again';
+      await assert.rejects(
+        endpoint.deliver(batch, { source: SOURCE, attempts: 3, signal: never, toSendAgain }),
+        (error: Error) => {
+          assert.match(error.message, /\. It is not sent again by itself: send the message again\.$/);
+          assert.doesNotMatch(error.message, /lost|later/);
+          return true;
+        },
+      );
+    });
+  }
 
   const advice: [number, RegExp][] = [
     [401, /401: nope\. Check the endpoint key/],
