@@ -46,6 +46,6 @@ export async function openQueue(
   }
 }
 
-function needOf(engine: BrokerEngine): string {
+export function needOf(engine: BrokerEngine): string {
   return `brokerUrl needs ${PACKAGES[engine].join(' and ')}`;
 }

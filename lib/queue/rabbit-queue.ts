@@ -231,7 +231,7 @@ function failuresOf({ headers }: Message): number {
 }
 
 /** As other clients have it where the URL names none. */
-function withDefaultUser(text: string): string {
+export function withDefaultUser(text: string): string {
   const url = new URL(text);
   if (url.username === '' && url.password === '')
     Object.assign(url, { username: 'guest', password: 'guest' });

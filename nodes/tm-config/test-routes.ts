@@ -1,9 +1,10 @@
 /**
- * The *Test database* and *Test endpoint* buttons: what is in the form, deployed or not, tried for real and
- * answered in words.
+ * The *Test database*, *Test endpoint* and *Test broker* buttons: what is in the form, deployed or not, tried for
+ * real and answered in words.
  */
 import type { NodeAPI } from 'node-red';
 import type { Outcome } from '../../lib/endpoint/endpoint';
+import { identifyBroker } from '../../lib/queue/identify';
 import { formatInstant } from '../../lib/window';
 import type { Connections } from './connections';
 import { serveEditor, TRIED_FOR_MS, tryConnections } from './trial';
@@ -13,11 +14,14 @@ interface TestAnswer {
   readonly text: string;
 }
 
+/** @param signal aborted when nobody waits any more */
+type Test = (connections: Connections, signal: AbortSignal) => Promise<TestAnswer>;
+
 export function serveTests(RED: NodeAPI): void {
-  const serve = (path: string, test: (connections: Connections) => Promise<TestAnswer>): void => {
+  const serve = (path: string, test: Test): void => {
     serveEditor(RED, path, 'tm-config.write', async (form) => {
-      const answer = await tryConnections(RED, form, async (connections, { clean }) => {
-        const { ok, text } = await test(connections);
+      const answer = await tryConnections(RED, form, async (connections, { clean, signal }) => {
+        const { ok, text } = await test(connections, signal);
         return { ok, text: clean(text) };
       });
       return answer.ok ? answer.result : answer;
@@ -25,6 +29,7 @@ export function serveTests(RED: NodeAPI): void {
   };
   serve('/turbomechanica/test-database', testDatabase);
   serve('/turbomechanica/test-endpoint', testEndpoint);
+  serve('/turbomechanica/test-broker', testBroker);
 }
 
 async function testDatabase(connections: Connections): Promise<TestAnswer> {
@@ -43,6 +48,13 @@ async function testEndpoint(connections: Connections): Promise<TestAnswer> {
     .endpoint()
     .exchange(body, `test-${now}`, AbortSignal.timeout(TRIED_FOR_MS));
   return { ok: outcome.kind === 'accepted', text: describeOutcome(outcome) };
+}
+
+/** Lets itself in, and leaves nothing behind. */
+async function testBroker(connections: Connections, signal: AbortSignal): Promise<TestAnswer> {
+  const { product, warning } = await identifyBroker(connections.broker(), signal);
+  if (warning !== undefined) return { ok: false, text: `connected to ${product}, but ${warning}` };
+  return { ok: true, text: `connected to ${product}` };
 }
 
 function describeOutcome({ kind, status, answer: text, error }: Outcome): string {

@@ -57,6 +57,7 @@ RED.nodes.registerType('tm-config', {
     const names = Object.keys({ ...this._def.defaults, ...this._def.credentials });
     answerTest(dialog, 'database', names);
     answerTest(dialog, 'endpoint', names);
+    answerTest(dialog, 'broker', names);
   },
   oneditsave() {
     saveNumbers(this, PREFIX, NUMBERS);

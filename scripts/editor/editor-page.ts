@@ -207,7 +207,7 @@ export class Dialog {
   }
 
   /** Presses a button of tm-config. @returns the answer that is shown */
-  async test(what: 'database' | 'endpoint'): Promise<string> {
+  async test(what: 'database' | 'endpoint' | 'broker'): Promise<string> {
     await this.page.locator(`#tm-config-test-${what}`).click();
     const answer = this.page.locator(`#tm-config-answer-${what}`);
     await answer.locator('.fa-check-circle, .fa-times-circle').waitFor();

@@ -8,6 +8,7 @@ import { findBrowser, launchBrowser } from '../../scripts/editor/browser';
 import { EditorPage, type Dialog } from '../../scripts/editor/editor-page';
 import { startCloud, type Cloud } from '../../scripts/start/cloud';
 import { startNodeRed, type NodeRed } from '../../scripts/start/node-red';
+import { BROKERS, brokerMissing, brokerUrl } from '../support/brokers';
 import { nodeRedPath, nodeRedVersion } from '../support/node-red';
 import { testDatabase } from '../support/test-database';
 
@@ -426,6 +427,22 @@ suite.describe(suite.title, () => {
       assert.equal(await dialog.field('sensorColumn').inputValue(), 'tag');
       await dialog.cancel();
     });
+
+    for (const kind of BROKERS) {
+      const missing = brokerMissing(kind);
+      const test = missing === undefined ? it : it.skip;
+      test(`to the broker: ${kind}, and one that is away`, async () => {
+        const dialog = await editor.editConfig('tm-config', 'config1');
+        await dialog.showTab('tm-config-tabs-queue');
+        await dialog.fill('brokerUrl', await brokerUrl(kind));
+        assert.match(await dialog.test('broker'), /^connected to (Redis \d|RabbitMQ)/);
+        await dialog.fill('brokerUrl', `${kind === 'redis' ? 'redis' : 'amqp'}://user:${SECRET}@127.0.0.1:9`);
+        const answer = await dialog.test('broker');
+        assert.match(answer, /127\.0\.0\.1:9: not connected/);
+        assert(!answer.includes(SECRET));
+        await dialog.cancel();
+      });
+    }
 
     it('to the endpoint, with the stored key and with another', async () => {
       const dialog = await editor.editConfig('tm-config', 'config1');

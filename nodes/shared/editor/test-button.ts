@@ -10,7 +10,11 @@ interface TestAnswer {
 }
 
 /** @param names of all settings and secrets; a stored secret is sent as what stands for it */
-export function answerTest(dialog: Dialog, what: 'database' | 'endpoint', names: readonly string[]): void {
+export function answerTest(
+  dialog: Dialog,
+  what: 'database' | 'endpoint' | 'broker',
+  names: readonly string[],
+): void {
   const button = $(`#tm-config-test-${what}`);
   const answer = $(`#tm-config-answer-${what}`);
   button.on('click', () => {
