@@ -78,17 +78,31 @@ export function nextWindow(state: BookmarkState, plan: Plan): Window | undefined
   return { start: Math.min(from, start), end: start + length };
 }
 
-/** Moves the position over the windows ahead that it has reached. */
+/** Moves the position over the windows ahead that it has reached; where there is none yet, they wait for it. */
 export function absorb(state: BookmarkState): void {
   state.ahead.sort((a, b) => a.start - b.start);
-  for (
-    let first = state.ahead[0];
-    first && first.start <= (state.position ?? first.start);
-    first = state.ahead[0]
-  ) {
-    state.position = Math.max(state.position ?? first.start, first.end);
+  const { position } = state;
+  if (position === undefined) {
+    state.ahead = joined(state.ahead);
+    return;
+  }
+  let reached = position;
+  for (let first = state.ahead[0]; first && first.start <= reached; first = state.ahead[0]) {
+    reached = Math.max(reached, first.end);
     state.ahead.shift();
   }
+  state.position = reached;
+}
+
+/** Windows in order of their starts, without seams. */
+function joined(windows: readonly Window[]): Window[] {
+  const runs: { start: EpochSeconds; end: EpochSeconds }[] = [];
+  for (const { start, end } of windows) {
+    const last = runs.at(-1);
+    if (last && start <= last.end) last.end = Math.max(last.end, end);
+    else runs.push({ start, end });
+  }
+  return runs;
 }
 
 export function formatState(state: BookmarkState): JsonObject {

@@ -97,6 +97,7 @@ export class Bookmark {
     return this.#change((state) => {
       state.position ??= position;
       state.origin ??= state.position;
+      absorb(state);
     });
   }
 
@@ -110,10 +111,8 @@ export class Bookmark {
     return this.#change((state) => {
       if (from === 'issued' && !state.issued.some((issued) => sameWindow(issued, window))) return false;
       const before = state.position;
-      state.position ??= window.start;
-      state.origin ??= state.position;
       state.issued = state.issued.filter((other) => other.start < window.start || other.end > window.end);
-      if (window.end > state.position) state.ahead.push(window);
+      if (window.end > (before ?? -Infinity)) state.ahead.push(window);
       absorb(state);
       return state.position !== before;
     });

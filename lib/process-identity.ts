@@ -39,8 +39,8 @@ export function isGone(identity: ProcessIdentity): boolean {
   try {
     process.kill(identity.process, 0);
   } catch (error) {
-    // Anything else, such as EPERM, is of one that runs.
-    return error instanceof Error && 'code' in error && error.code === 'ESRCH';
+    // Anything else, such as EPERM, is of one that runs, be it another under the same number.
+    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return true;
   }
   const found = linuxStart(identity.process);
   if (!found) return false;

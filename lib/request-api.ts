@@ -8,7 +8,7 @@ import { RateLimit } from './rate-limit';
 import { parseRequestBody } from './request-body';
 import type { JsonObject, JsonValue } from './state/store';
 import type { Tasks } from './task';
-import type { TaskView } from './task-ledger';
+import type { TaskView } from './stored-task';
 import { formatTime, type TaskState } from './task-record';
 import { formatWindow } from './window';
 

@@ -84,7 +84,8 @@ export class Schedule {
   #failedWith: TmErrorCode | undefined;
   #retry: { readonly at: number; readonly timer: NodeJS.Timeout } | undefined;
   #closed = false;
-  #committed = false;
+  /** That a delivered window was not committed was said, and none has been since. */
+  #uncommittedSaid = false;
   readonly #commits: CommitWait;
   #lookTimer: NodeJS.Timeout | undefined;
   /** That another process gives out this bookmark's windows was said. */
@@ -101,7 +102,9 @@ export class Schedule {
   ) {
     this.#position = bookmark.position;
     this.#commits = new CommitWait((error) => {
-      surroundings.onProblem(error);
+      // Where the wire is missing it is so for each window.
+      if (!this.#uncommittedSaid) surroundings.onProblem(error);
+      this.#uncommittedSaid = true;
     });
     this.#clock = new DatabaseClock(
       () => surroundings.clock(),
@@ -191,7 +194,7 @@ export class Schedule {
 
   /** A window of this bookmark was committed. */
   committed(transfer: Transfer): void {
-    this.#committed = true;
+    this.#uncommittedSaid = false;
     this.#noteMove();
     this.#release(transfer);
     if (!this.#closed) this.#goOn();
@@ -249,8 +252,9 @@ export class Schedule {
     let position: EpochSeconds | undefined;
     if (start.at === 'oldest') position = await this.surroundings.oldest();
     else if (start.at !== 'now') position = start.at;
-    // Nothing in the table yet: from now on, for whatever comes is newer.
-    position ??= Math.floor(await this.#clock.ask()) - this.settings.settleSeconds;
+    // Nothing in the table yet: from now on, for whatever comes is newer. The oldest may be stamped in the future.
+    const now = Math.floor(await this.#clock.ask()) - this.settings.settleSeconds;
+    if (position === undefined || (start.at === 'oldest' && position > now)) position = now;
     await this.bookmark.start(position);
   }
 
@@ -385,9 +389,7 @@ export class Schedule {
       await commit();
     } catch (thrown) {
       const error = asTmError(thrown, 'TM_STATE_WRITE');
-      // Where no commit has ever come, the wire is missing: sent again and again, it would come no more.
-      if (error.code === 'TM_NOT_COMMITTED' && !this.#committed) return;
-      // Not stored: delivered once more, the same bytes under the same keys.
+      // Not stored, or lost on its way: delivered once more, the same bytes under the same keys.
       this.#failed(slot, transfer, error);
     }
   }

@@ -106,7 +106,8 @@ export function configSettings(raw: RawSettings): ConfigSettings {
     endpoint: read.text('endpoint'),
     timeZone: checkTimeZone(read.text('timeZone', 'UTC')),
     statementTimeoutSeconds: read.number('statementTimeoutSeconds', 60, { least: 1, most: 86_400 }),
-    poolSize: read.number('poolSize', 4, { least: 1, most: 50, whole: true }),
+    // One is kept for the clock.
+    poolSize: read.number('poolSize', 4, { least: 2, most: 50, whole: true }),
     timestampFormat: read.choice('timestampFormat', TIMESTAMP_FORMATS),
     compression: read.choice('compression', ['auto', 'none', 'gzip']),
     requestTimeoutSeconds: read.number('requestTimeoutSeconds', 60, { least: 1, most: 3600 }),

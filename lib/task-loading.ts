@@ -1,18 +1,24 @@
-/** Reading the tasks from the store at the start, again and again until it answers; callers wait for that. */
+/**
+ * Reading the tasks from the store at the start, again and again until it answers; callers wait for that. Where
+ * other machines share the store, it goes on looking for what they do.
+ */
 import { asTmError, type TmError } from './errors';
 import type { TaskLedger } from './task-ledger';
+import { retryPauseSeconds } from './task-run';
 
 export interface LoadingSurroundings {
+  /** How often the store is looked into; undefined: no more once all of it has been read. */
+  readonly lookSeconds: number | undefined;
   /** Tasks have been read. */
-  onLoaded(): void;
+  onLoaded(): Promise<void> | void;
   onProblem(error: TmError): void;
   /** Waits before the store is asked again. Rejects when the signal is aborted. */
-  pause(failures: number, signal: AbortSignal): Promise<void>;
+  pause(seconds: number, signal: AbortSignal): Promise<void>;
 }
 
 export class TaskLoading {
   /** Problems said already: once each, not once per attempt. */
-  readonly #said = new Set<string>();
+  #said = new Set<string>();
   #begin: () => void = () => undefined;
   /** Resolves when the store has answered, rejects when it failed to, the last time it was asked. */
   #attempt = new Promise<void>((resolve) => {
@@ -24,25 +30,15 @@ export class TaskLoading {
     private readonly surroundings: LoadingSurroundings,
   ) {}
 
-  /** Resolves when every task has been read, or the signal is aborted. */
+  /** Resolves when every task has been read and nothing is to be looked for, or the signal is aborted. */
   async start(signal: AbortSignal): Promise<void> {
+    const { lookSeconds } = this.surroundings;
     for (let failures = 0; !signal.aborted; failures++) {
-      const loading = this.ledger.load();
-      this.#attempt = loading.then(() => undefined);
-      // Whether anybody waits for it or not.
-      this.#attempt.catch(() => undefined);
-      this.#begin();
-      try {
-        // A task that cannot be read holds up no other.
-        const errors = await loading;
-        await this.ledger.prune();
-        this.surroundings.onLoaded();
-        if (errors.length === 0) return;
-        for (const error of errors) this.#sayOnce(error);
-      } catch (thrown) {
-        this.#sayOnce(asTmError(thrown, 'TM_STATE_UNREADABLE'));
-      }
-      await this.surroundings.pause(failures, signal).catch(() => undefined);
+      const problems = await this.#load();
+      this.#sayNew(problems);
+      if (problems.length === 0 && lookSeconds === undefined) return;
+      const seconds = lookSeconds ?? retryPauseSeconds(failures);
+      await this.surroundings.pause(seconds, signal).catch(() => undefined);
     }
   }
 
@@ -56,9 +52,27 @@ export class TaskLoading {
     } while (attempt !== this.#attempt);
   }
 
-  #sayOnce(error: TmError): void {
-    if (this.#said.has(error.message)) return;
-    this.#said.add(error.message);
-    this.surroundings.onProblem(error);
+  async #load(): Promise<TmError[]> {
+    const loading = this.ledger.load();
+    this.#attempt = loading.then(() => undefined);
+    // Whether anybody waits for it or not.
+    this.#attempt.catch(() => undefined);
+    this.#begin();
+    try {
+      // A task that cannot be read holds up no other.
+      const errors = await loading;
+      await this.ledger.prune();
+      await this.surroundings.onLoaded();
+      return errors;
+    } catch (thrown) {
+      return [asTmError(thrown, 'TM_STATE_UNREADABLE')];
+    }
+  }
+
+  #sayNew(problems: readonly TmError[]): void {
+    for (const problem of problems) {
+      if (!this.#said.has(problem.message)) this.surroundings.onProblem(problem);
+    }
+    this.#said = new Set(problems.map(({ message }) => message));
   }
 }

@@ -1,5 +1,6 @@
 /** A request for a range of time, as it is kept: what was asked for, and how far its windows have come. */
 import { TmError } from './errors';
+import { formatLease, parseLease, type Lease } from './lease';
 import type { JsonObject } from './state/store';
 import { formatWindow, parseWindow, type Window } from './window';
 
@@ -31,6 +32,8 @@ export interface TaskRecord {
   bytes: number;
   /** Why it failed. */
   error?: string;
+  /** Who carries it out; none in records of versions that had no leases. */
+  lease?: Lease | undefined;
 }
 
 const STATES: Readonly<Record<TaskState, { readonly finished: boolean }>> = {
@@ -72,13 +75,15 @@ export function noteDelivered(task: TaskRecord, index: number): boolean {
   return true;
 }
 
-export function formatTask({ id: _id, range, created, started, finished, ...rest }: TaskRecord): JsonObject {
+export function formatTask(task: TaskRecord): JsonObject {
+  const { id: _id, range, created, started, finished, lease, ...rest } = task;
   return {
     ...formatWindow(range),
     ...rest,
     created: formatTime(created),
     ...(started === undefined ? {} : { started: formatTime(started) }),
     ...(finished === undefined ? {} : { finished: formatTime(finished) }),
+    ...(lease && { lease: formatLease(lease) }),
   };
 }
 
@@ -124,6 +129,7 @@ export function parseTask(id: string, record: JsonObject): TaskRecord {
     batches: count('batches'),
     bytes: count('bytes'),
     ...(record.error === undefined ? {} : { error: text('error') }),
+    lease: parseLease(record.lease),
   };
   if (task.delivered > windowsTotal(task)) throw refuse('delivered');
   return task;

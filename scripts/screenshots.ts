@@ -130,7 +130,10 @@ async function pictureCanvas(browser: Browser, url: string, name: string): Promi
 }
 
 async function pictureDialogs(browser: Browser, url: string, theme: Theme): Promise<void> {
-  const editor = await EditorPage.open(await EditorPage.context(browser), url, { now: NOW, theme });
+  const editor = await EditorPage.open(await EditorPage.context(browser, { height: 1100 }), url, {
+    now: NOW,
+    theme,
+  });
   const suffix = theme === 'dark' ? '-dark' : '';
   const picture = async (dialog: Dialog, name: string): Promise<void> => {
     const [header, form] = [await dialog.header.boundingBox(), await dialog.form.boundingBox()];

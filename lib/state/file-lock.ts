@@ -4,7 +4,7 @@
  * free the lock of a process that has ended, its file is removed by name, which can never hit another's.
  *
  * A process that runs keeps its lock. Of one that nobody here can look for (another container, another machine
- * on a network share) a lock that has stood unchanged for long is taken for left over, by this process's own
+ * on a network share, or one that may be another under the same number by now) a lock that has stood unchanged for long is taken for left over, by this process's own
  * monotonic clock; should its owner come back all the same, it notices before it replaces the record.
  */
 import { randomBytes } from 'node:crypto';
@@ -149,7 +149,11 @@ function identityIn(text: string): ProcessIdentity | undefined {
 function isLeftOver({ token, identity }: Owner, unchangedMs: number): boolean {
   if (identity) {
     if (sameProcess(identity, thisProcess())) return !held.has(token);
-    if (identity.realm === thisProcess().realm) return isGone(identity);
+    if (identity.realm === thisProcess().realm) {
+      if (isGone(identity)) return true;
+      // Where the system does not say when it began, another may run under its number since.
+      if (identity.started !== '') return false;
+    }
   }
   return unchangedMs > LEFT_OVER_AFTER_MS;
 }

@@ -6,6 +6,8 @@ import type { Node, NodeAPI, NodeDef, NodeMessage, NodeMessageInFlow } from 'nod
 import { SHORT_REASONS, TmError, asTmError } from '../../lib/errors';
 import type { RawSettings } from '../../lib/settings';
 import { settlesWithin } from '../../lib/signals';
+import { transfers } from '../../lib/transfer';
+import { idsOf } from './message';
 import { StatusLine } from './status';
 import { watched } from './watched';
 
@@ -111,6 +113,8 @@ function refusing(
   return {
     async input(message, send) {
       await whileRefused(message, send);
+      // Its window is not delivered, whoever else has taken it.
+      transfers.get(idsOf(message).transfer)?.fail(error);
       throw error;
     },
     close: () => {

@@ -18,6 +18,12 @@ export function commitBehaviour(node: ConnectorNode, raw: RawSettings, connectio
   connections.store();
 
   const commit = async (name: string, window: Window, from: 'issued' | 'by-hand'): Promise<void> => {
+    if (from === 'by-hand' && window.end > Date.now() / 1000) {
+      throw new TmError(
+        'TM_WINDOW_INVALID',
+        `The window ${describeWindow(window)} ends in the future: what comes until then was not read, and the bookmark "${name}" does not move past it. Send a window that is over.`,
+      );
+    }
     const bookmark = await connections.bookmark(name);
     await bookmark.commit(window, from);
     const { position = window.end } = bookmark;

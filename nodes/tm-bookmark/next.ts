@@ -28,6 +28,8 @@ export function nextBehaviour(node: ConnectorNode, raw: RawSettings, connections
   let opening: Promise<Schedule> | undefined;
   let schedule: Schedule | undefined;
   let closed = false;
+  /** Why it could not be opened, as it was said. */
+  let saidOfOpening = '';
   let heartbeat: NodeMessage = {};
   let sendOn: Send = () => undefined;
 
@@ -80,12 +82,22 @@ export function nextBehaviour(node: ConnectorNode, raw: RawSettings, connections
       const { payload: _payload, parts: _parts, tm: _tm, ...rest } = message;
       heartbeat = rest;
       sendOn = send;
-      opening ??= open().catch((error: unknown) => {
+      opening ??= open();
+      let opened: Schedule;
+      try {
+        opened = await opening;
+      } catch (thrown) {
         opening = undefined;
-        watch.waitingFor = SHORT_REASONS[asTmError(error, 'TM_STATE_UNREADABLE').code];
+        const error = asTmError(thrown, 'TM_STATE_UNREADABLE');
+        watch.waitingFor = SHORT_REASONS[error.code];
+        node.statusLine.show({ ...STATUS.waiting, text: `waiting: ${watch.waitingFor}` });
+        // Tried again with each heartbeat, and said once.
+        if (error.message === saidOfOpening) return;
+        saidOfOpening = error.message;
         throw error;
-      });
-      await (await opening).heartbeat();
+      }
+      saidOfOpening = '';
+      await opened.heartbeat();
     },
     close() {
       closed = true;

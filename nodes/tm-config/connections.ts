@@ -120,19 +120,18 @@ export class Connections {
       );
     } else {
       const { bookmarkTable, bookmarkNameColumn, bookmarkTimestampColumn, timeZone } = settings;
-      this.#store = DatabaseStore.connect(
-        this.#stateAddress(),
-        bookmarkTable === ''
-          ? {}
-          : {
-              bookmarkTable: {
-                table: bookmarkTable,
-                nameColumn: bookmarkNameColumn,
-                timestampColumn: bookmarkTimestampColumn,
-                timeZone,
-              },
-            },
-      );
+      const address = this.#stateAddress();
+      this.#store = DatabaseStore.connect(address, {
+        tls: this.#isOnSourceServer(address) ? tlsOptions(this.#RED, this.#raw.databaseTls) : undefined,
+        ...(bookmarkTable !== '' && {
+          bookmarkTable: {
+            table: bookmarkTable,
+            nameColumn: bookmarkNameColumn,
+            timestampColumn: bookmarkTimestampColumn,
+            timeZone,
+          },
+        }),
+      });
     }
     const store = this.#store;
     store.onWarning = (message) => {
@@ -263,6 +262,14 @@ export class Connections {
       'TM_SETTING_INVALID',
       `stateUrl is of ${address.engine}; state is kept in PostgreSQL, or in files. Choose files, or give the URL of a PostgreSQL database.`,
     );
+  }
+
+  /** Then the database's TLS configuration is meant for it too; another server has its mode in its URL. */
+  #isOnSourceServer({ host, port }: DatabaseAddress): boolean {
+    const url = this.#credentials.text('databaseUrl');
+    if (url === '') return false;
+    const source = parseDatabaseUrl(url);
+    return source.engine === 'postgresql' && source.host === host && source.port === port;
   }
 
   #scheduleKey(bookmark: string): string {

@@ -19,6 +19,7 @@ const STATUS = {
   idle: { fill: 'green', shape: 'dot' },
   working: { fill: 'blue', shape: 'dot' },
   retrying: { fill: 'yellow', shape: 'ring' },
+  standby: { fill: 'grey', shape: 'ring' },
   failed: { fill: 'red', shape: 'ring' },
 } as const satisfies Record<QueueState['state'], object>;
 
@@ -39,14 +40,11 @@ export = function register(RED: NodeAPI): void {
       const connections = configOf(RED, raw);
       const stateLog = new StateLog(node);
       const showState = (state: QueueState): void => {
-        stateLog.show(
-          'reason' in state ? `Tasks: ${state.state}: ${state.reason}` : `Tasks: ${state.state}`,
-          state.state === 'idle',
-        );
+        stateLog.show(`Tasks: ${stateForLog(state)}`, state.state === 'idle');
         node.statusLine.show({ ...STATUS[state.state], text: describeState(state) });
       };
       const tasks = new Tasks(
-        { owner: node.id, ...requestSettings(raw) },
+        { owner: node.id, shared: connections.settings.state === 'database', ...requestSettings(raw) },
         {
           store: connections.store(),
           emit: (window, task) =>
@@ -131,7 +129,13 @@ function isHttpRequest(value: unknown): value is HttpRequest {
   );
 }
 
-/** `idle`, `task 3/48`, `3/48, 2 waiting`, `again: endpoint`, `failed: endpoint` */
+/** Without what changes all the time. */
+function stateForLog(state: QueueState): string {
+  if (state.state === 'standby') return `standby, ${state.behind} carries them out`;
+  return 'reason' in state ? `${state.state}: ${state.reason}` : state.state;
+}
+
+/** `idle`, `task 3/48`, `3/48, 2 waiting`, `again: endpoint`, `standby: process 17 on plant-7`, `failed: endpoint` */
 function describeState(state: QueueState): string {
   switch (state.state) {
     case 'idle':
@@ -142,6 +146,8 @@ function describeState(state: QueueState): string {
     }
     case 'retrying':
       return `again: ${state.reason}`;
+    case 'standby':
+      return `standby: ${state.behind}`;
     case 'failed':
       return `failed: ${state.reason}`;
   }

@@ -1,4 +1,5 @@
 /** What the contract suite needs of an engine: a database of its own, and how its types are called. */
+import type { Engine } from '../../lib/source/engine';
 import type { EngineSettings } from '../../lib/source/engine-settings';
 
 export interface EngineFixture {
@@ -24,6 +25,8 @@ export interface EngineFixture {
   readonly sensors: readonly { readonly type: string; readonly text: string; readonly posted?: string }[];
   /** Address and all else of the database; only inside tests and hooks. */
   settings(): EngineSettings;
+  /** The engine itself, where it keeps every statement from writing; undefined where only the SQL's form does. */
+  readonly readOnly: (() => Engine) | undefined;
   readonly quote: (name: string) => string;
   /** Runs SQL as an administrator. */
   readonly execute: (statement: string) => Promise<void>;

@@ -142,6 +142,7 @@ describe('A source on SQL Server', () => {
       },
     ],
     settings,
+    readOnly: undefined,
     quote: (name) => mssqlDialect.quote(name),
     execute: async (statement) => {
       await database.execute(statement);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { parseDatabaseUrl } from '../../lib/database-url';
+import { MysqlEngine } from '../../lib/source/mysql';
 import { mysqlDatabase, mysqlMissing } from '../support/mysql';
 import { preview } from '../../lib/preview';
 import type { ReadingsQuery } from '../../lib/source/source';
@@ -129,6 +130,7 @@ suite(mysqlMissing === undefined ? title : `${title}: ${mysqlMissing}`, () => {
       { type: 'varbinary(16)', text: 'K101', posted: '\\x4b313031' },
     ],
     settings,
+    readOnly: () => new MysqlEngine(settings()),
     quote: (name) => `\`${name.replaceAll('`', '``')}\``,
     execute: async (statement) => {
       await query(statement);

@@ -1,5 +1,7 @@
 /** TRAP 13: the user's own SQL. */
 import assert from 'node:assert/strict';
+import type { TmError } from '../../lib/errors';
+import { raw } from '../../lib/source/sql-text';
 import { longQuery, shortest, timeAt, valuesOf, windowOf, type Harness } from './harness';
 import { titleOf } from './windows';
 
@@ -80,9 +82,44 @@ export function ownSql(harness: Harness): void {
     });
   });
 
-  it('that writes is refused by the database', async () => {
-    const sql = `DELETE ${from} >= :start_time AND ${quote('ts')} < :end_time`;
-    await assert.rejects(harness.posted({ from: 'sql', sql }), { code: 'TM_QUERY_FAILED' });
-    assert.deepEqual(valuesOf((await harness.posted(longQuery())).a), [1]);
+  it('that would end its own parentheses and write behind them changes nothing', async () => {
+    const select = `SELECT ${columns} ${from} >= :start_time AND ${quote('ts')} < :end_time`;
+    const source = harness.open();
+    for (const sql of [
+      `${select}) AS readings; DELETE FROM ${quote('readings')}; SELECT * FROM (${select}`,
+      `${select}) AS readings WHERE 1 = 0; DELETE FROM ${quote('readings')}; --`,
+      `${select}; DELETE FROM ${quote('readings')}`,
+    ]) {
+      // Some databases refuse it, some take the first statement alone.
+      await harness.posted({ from: 'sql', sql }, undefined, { source }).catch((error: unknown) => {
+        assert.equal((error as TmError).code, 'TM_QUERY_FAILED', sql);
+      });
+      assert.deepEqual(valuesOf((await harness.posted(longQuery(), undefined, { source })).a), [1], sql);
+    }
   });
+
+  const { name, readOnly } = harness.fixture;
+  if (readOnly) {
+    it('could not write even if it were no part of a SELECT: the database refuses it', async () => {
+      const engine = readOnly();
+      try {
+        const statements = [
+          `DELETE FROM ${quote('readings')}`,
+          `UPDATE ${quote('readings')} SET ${quote('value')} = 9`,
+        ];
+        for (const statement of statements) {
+          // SQLite's drivers take for a query only what gives rows.
+          const command = raw(name === 'SQLite' ? `${statement} RETURNING 1` : statement);
+          await assert.rejects(engine.rows(command, new AbortController().signal), (error) => {
+            const { message } = engine.error(error);
+            assert.match(message, /read.?only|readonly/i);
+            return true;
+          });
+        }
+      } finally {
+        await engine.close();
+      }
+      assert.deepEqual(valuesOf((await harness.posted(longQuery())).a), [1]);
+    });
+  }
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { Client, escapeIdentifier, escapeLiteral } from 'pg';
 import { parameterised, postgresDialect } from '../../lib/source/postgres-dialect';
 import { parseDatabaseUrl } from '../../lib/database-url';
+import { PostgresEngine } from '../../lib/source/postgres';
 import { testDatabase } from '../support/test-database';
 import { until } from '../support/until';
 import { writeTime, type EngineFixture } from './fixture';
@@ -113,6 +114,7 @@ describe('A source on PostgreSQL', () => {
       { type: 'text COLLATE blind', text: 'K101/DE:BRG X.Ä' },
     ],
     settings,
+    readOnly: () => new PostgresEngine(settings()),
     quote: escapeIdentifier,
     execute: async (statement) => {
       await client.query(statement);

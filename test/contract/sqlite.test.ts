@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'libsql';
 import { parseDatabaseUrl } from '../../lib/database-url';
+import { SqliteEngine } from '../../lib/source/sqlite';
 import { preview } from '../../lib/preview';
 import { sqliteDialect, sqliteStatement } from '../../lib/source/sqlite-dialect';
 import { SqliteReader } from '../../lib/source/sqlite-reader';
@@ -118,6 +119,7 @@ describe('A source on SQLite', () => {
       { type: 'real', text: '1e300', posted: '1e+300' },
     ],
     settings,
+    readOnly: () => new SqliteEngine(settings()),
     quote: (name) => `"${name.replaceAll('"', '""')}"`,
     execute: (statement) => {
       database.exec(statement);

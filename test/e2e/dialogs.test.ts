@@ -98,7 +98,7 @@ const CONFIG_CHOICES = ['databaseTls', 'endpointTls', 'proxy'];
 const WRONG: Readonly<Record<string, readonly (readonly [string, string, RegExp])[]>> = {
   config1: [
     ['timeZone', 'Europe/Berlinn', /^Time zone "Europe\/Berlinn" is not an IANA time zone/],
-    ['poolSize', '51', /^Pool size is "51"; it must be a whole number from 1 to 50\.$/],
+    ['poolSize', '51', /^Pool size is "51"; it must be a whole number from 2 to 50\.$/],
     ['statementTimeoutSeconds', 'a minute', /^Statement timeout is "a minute"; it must be a number/],
     ['databaseUrl', 'http://plant/db', /^Database URL begins with "http:\/\/", a database that is not/],
     ['databaseUrl', 'plant', /^Database URL is not a URL/],

@@ -1,16 +1,21 @@
-/** Rows that are committed after others with later stamps: inside the settle delay none is missed. */
+/**
+ * Rows that are committed after others with later stamps: inside the settle delay none is missed, and later ones
+ * are found where that is asked for.
+ */
 import assert from 'node:assert/strict';
 import { Client } from 'pg';
 import { parseInstant } from '../../lib/window';
+import type { Reply } from '../../scripts/start/cloud';
 import { useDatabaseClock } from '../support/database-clock';
-import { deploy, injectUntil, redeploy, useNodeRed } from '../support/flow';
+import { deploy, injectUntil, logged, redeploy, useNodeRed } from '../support/flow';
 import { usePlant } from '../support/plant';
 
 const instant = (time: string): number => parseInstant(`2026-01-01T${time}Z`, 'test', 'UTC');
 
 describe('A row that is committed late', () => {
   useNodeRed();
-  const plant = usePlant();
+  let reply: Reply | undefined;
+  const plant = usePlant({ respond: () => reply });
   const clock = useDatabaseClock(plant);
 
   it('inside the settle delay arrives, though later ones were there before it', async () => {
@@ -50,6 +55,41 @@ describe('A row that is committed late', () => {
     assert.equal(plant.cloud.received().duplicates, 0);
   });
 
+  it('later than that arrives where the bookmark looks back', async () => {
+    await plant.history('2026-01-01T11:50:00Z', 600);
+    await clock.set('2026-01-01T12:00:00Z');
+    const next = { start: 'date', startDate: '2026-01-01T11:50:00Z', intervalMinutes: '0.0167' };
+    await deploy(plant.flow({ 'bookmark-next': { ...next, lookbackMinutes: '5' } }), plant.credentials);
+    await injectUntil('bookmark-next', async () => (await plant.position()) === instant('11:59:30'));
+    await plant.client.query("insert into sensor_data values ('LATE', '2026-01-01T11:57:00Z', 1)");
+    await clock.set('2026-01-01T12:00:50Z');
+    await injectUntil('bookmark-next', async () => (await plant.position()) === instant('12:00:20'));
+    assert.equal(plant.cloud.readings().filter(({ sensor }) => sensor === 'LATE').length, 1);
+  });
+
+  it('by days arrives where rows are tracked by the time of their insertion', async () => {
+    await plant.history('2026-01-01T11:50:00Z', 600);
+    await plant.client.query('alter table sensor_data add inserted_at timestamptz');
+    await plant.client.query('update sensor_data set inserted_at = timestamp');
+    await clock.set('2026-01-01T12:00:00Z');
+    const flow = plant.flow({
+      'bookmark-next': { start: 'date', startDate: '2026-01-01T11:50:00Z', intervalMinutes: '0.0167' },
+      'fetch-1': { trackBy: 'inserted_at' },
+    });
+    await deploy(flow, plant.credentials);
+    await injectUntil('bookmark-next', async () => (await plant.position()) === instant('11:59:30'));
+    await plant.client.query(
+      "insert into sensor_data values ('LATE', '2025-12-29T08:00:00Z', 1, '2026-01-01T12:00:05Z')",
+    );
+    await clock.set('2026-01-01T12:00:50Z');
+    // The stand-in for the cloud takes no stamps from outside of what a batch covers.
+    reply = { status: 200 };
+    await injectUntil('bookmark-next', async () => (await plant.position()) === instant('12:00:20'));
+    reply = undefined;
+    const late = plant.cloud.exchanges.filter(({ body }) => body.includes('"LATE":'));
+    assert.equal(late.length, 1);
+  });
+
   it('is neither missed nor sent twice where the database’s clock steps back meanwhile', async () => {
     await plant.history('2026-01-01T11:50:00Z', 600);
     await clock.set('2026-01-01T12:00:00Z');
@@ -75,6 +115,9 @@ describe('A row that is committed late', () => {
       return rowCount;
     });
     assert.equal(await plant.position(), instant('11:59:30'));
+    await injectUntil('bookmark-next', () =>
+      logged('bookmark-next').some((line) => /was set back by 36\d\d s/.test(line)),
+    );
     await clock.set('2026-01-01T12:00:40Z');
     await redeploy(flow, plant.credentials);
     await injectUntil('bookmark-next', async () => (await plant.position()) === instant('12:00:10'));

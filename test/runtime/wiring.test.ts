@@ -97,6 +97,36 @@ describe('What users wire between and beside the nodes', () => {
     await plant.assertAllArrived();
   });
 
+  it('two tm-fetch on one bookmark, of which one is refused at deploy: it does not move', async () => {
+    await plant.history(start, 600, 1);
+    const flow = plant.flow({ 'bookmark-next': { ...nextTenMinutes, wires: [['fetch-1', 'fetch-2']] } });
+    const fetch = flow.find(({ id }) => id === 'fetch-1');
+    await deploy(
+      [...flow, { ...fetch, id: 'fetch-2', type: 'tm-fetch', table: '${NOT_SET}' }],
+      plant.credentials,
+    );
+    const refused = messageWhere(
+      'errors',
+      ({ error, tm }) => tm !== undefined && (error as { code: string }).code === 'TM_ENV_UNSET',
+    );
+    inject('bookmark-next');
+    await refused;
+    const again = messageWhere('errors', ({ tm }) => tm !== undefined);
+    await again;
+    assert.equal(await plant.position(), parseInstant(start, 'start', 'UTC'));
+  });
+
+  it('a window built by hand that is not over yet is not committed', async () => {
+    const flow = plant.flow();
+    const named = flow.map((node) => (node.id === 'bookmark-commit' ? { ...node, bookmark: 'plant' } : node));
+    await deploy(named, plant.credentials);
+    const refused = messageWhere('errors', () => true);
+    inject('bookmark-commit', { payload: { start_time: start, end_time: '2999-01-01T00:00:00Z' } });
+    const { error } = await refused;
+    assert.match((error as { message: string }).message, /ends in the future/);
+    assert.equal(await plant.position(), undefined);
+  });
+
   describe('several nodes that answer for a batch', () => {
     const cloud2 = new Opened();
     let away = false;

@@ -32,8 +32,9 @@ export class MemoryStore implements StateStore {
     this.#records.delete(`${kind} ${name}`);
     return Promise.resolve();
   }
-  list(): Promise<string[]> {
-    return Promise.resolve([]);
+  list(kind: StateKind): Promise<string[]> {
+    const names = [...this.#records.keys()].filter((key) => key.startsWith(`${kind} `));
+    return Promise.resolve(names.map((key) => key.slice(kind.length + 1)));
   }
   close(): Promise<void> {
     return Promise.resolve();

@@ -2,8 +2,8 @@
 import type { TmError } from '../../lib/errors';
 import { FileStore } from '../../lib/state/file-store';
 import type { StateStore } from '../../lib/state/store';
-import { Tasks, type QueueState, type TasksSettings } from '../../lib/task';
-import type { TaskView } from '../../lib/task-ledger';
+import { LOOK_SECONDS, Tasks, type QueueState, type TasksSettings } from '../../lib/task';
+import type { TaskView } from '../../lib/stored-task';
 import type { TransferOutcome } from '../../lib/transfer';
 import { formatWindow, type Window } from '../../lib/window';
 import { until } from './until';
@@ -51,7 +51,7 @@ export class RequestTasks {
   refuseToSend = false;
 
   constructor(store: string | StateStore, settings: Partial<TasksSettings> = {}, started = true) {
-    const defaults = { owner: 'node-1', longestSeconds: MINUTE, inFlight: 1 };
+    const defaults = { owner: 'node-1', shared: false, longestSeconds: MINUTE, inFlight: 1 };
     this.tasks = new Tasks(
       { ...defaults, queueLimit: 100, keepDays: 7, keepTasks: 1000, ...settings },
       {
@@ -119,6 +119,14 @@ export class RequestTasks {
     const pause = this.pauses.shift();
     pause?.end();
     return pause?.seconds ?? NaN;
+  }
+
+  /** Has it see what other machines have done, as it does every few seconds; resolves when it has. */
+  async look(): Promise<void> {
+    const next = (): number => this.pauses.findIndex(({ seconds }) => seconds === LOOK_SECONDS);
+    await until(() => next() >= 0);
+    this.pauses.splice(next(), 1)[0]?.end();
+    await until(() => next() >= 0);
   }
 
   #pause(seconds: number, signal: AbortSignal): Promise<void> {

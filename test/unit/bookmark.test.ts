@@ -116,6 +116,16 @@ describe('A bookmark', () => {
     assert.equal((await reopened()).position, START);
   });
 
+  it('is not begun by windows that are committed by hand: they wait for where it begins', async () => {
+    for (const window of [minutes(10, 15), minutes(20, 25), minutes(15, 20)])
+      assert.equal(await bookmark.commit(window, 'by-hand'), false);
+    assert.equal(bookmark.position, undefined);
+    await bookmark.start(START);
+    assert.deepEqual(await bookmark.issue(plan({ horizon: START + 3600, inFlight: 1 })), [minutes(0, 10)]);
+    await bookmark.commit(minutes(0, 10));
+    assert.equal((await reopened()).position, START + 25 * 60);
+  });
+
   it('goes on before a window that was committed by hand in the future', async () => {
     await bookmark.start(START);
     await bookmark.commit(minutes(1000, 1100), 'by-hand');

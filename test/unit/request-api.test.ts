@@ -95,12 +95,12 @@ describe('the request API', () => {
   it('reports a failure with its reason', async () => {
     const id = await raised();
     for (let n = 0; n < 6; n++) {
-      (await world.nth(n)).fail(new TmError('TM_ENDPOINT_HOLD', 'The endpoint refused the key: 401.'));
+      (await world.nth(n)).fail(new TmError('TM_QUERY_FAILED', 'There is no such table.'));
       if (n < 5) await world.passPause();
     }
     await until(async () => (await world.view(id)).finished);
     assert.deepEqual((await ask('GET', `/tasks/${id}`)).body, {
-      ...{ state: 'FAILURE', current: 0, total: 3, status: 'The endpoint refused the key: 401.' },
+      ...{ state: 'FAILURE', current: 0, total: 3, status: 'There is no such table.' },
     });
   });
 

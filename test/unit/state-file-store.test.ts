@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import sinon from 'sinon';
+import { thisProcess } from '../../lib/process-identity';
 import { FileStore } from '../../lib/state/file-store';
 import { testDirectory } from '../support/directory';
 import { systemError, watchedFiles } from '../support/failing-files';
+import { until } from '../support/until';
 
 describe('state in files', () => {
   const directory = testDirectory();
@@ -109,6 +112,30 @@ describe('state in files', () => {
     await writeFile(path('bookmarks', 'a.json.young.tmp'), 'half');
     await open().write('bookmark', 'b', {});
     assert.deepEqual((await readdir(path('bookmarks'))).sort(), ['a.json.young.tmp', 'b.json']);
+  });
+
+  it('takes a lock for left over that stands for long, where another may run under that number by now', async () => {
+    const store = open();
+    await store.write('bookmark', 'a', { n: 1 });
+    const lock = path('bookmarks', 'a.json.lock');
+    await mkdir(lock);
+    // As where the system does not tell when a process began.
+    const owner = { ...thisProcess(), process: process.ppid, started: '' };
+    await writeFile(join(lock, 'token'), JSON.stringify(owner));
+    const clock = sinon.useFakeTimers({ toFake: ['performance'] });
+    try {
+      let written = false;
+      void store.write('bookmark', 'a', { n: 2 }).then(() => {
+        written = true;
+      });
+      await until(() => {
+        clock.tick(100);
+        return written;
+      });
+    } finally {
+      clock.restore();
+    }
+    assert.deepEqual(await open().read('bookmark', 'a'), { n: 2 });
   });
 
   it('makes its directory again when somebody took it away', async () => {

@@ -11,6 +11,7 @@ import { RequestTasks } from '../support/request-tasks';
 import { until } from '../support/until';
 
 const DOWN = new TmError('TM_ENDPOINT_UNAVAILABLE', 'The endpoint answered 503.');
+const BROKEN = new TmError('TM_QUERY_FAILED', 'There is no such table.');
 
 describe('a task', () => {
   const directory = testDirectory();
@@ -162,23 +163,37 @@ describe('a task', () => {
     assert.deepEqual(tasks.problems, []);
   });
 
+  it('an outage is no reason to give it up, however long', async () => {
+    const tasks = request();
+    const { id } = await tasks.submit(1);
+    const pauses: number[] = [];
+    for (let n = 0; n < 20; n++) {
+      (await tasks.nth(n)).fail(DOWN);
+      pauses.push(await tasks.passPause());
+    }
+    assert(pauses.slice(5).every((seconds) => seconds === 600));
+    (await tasks.nth(20)).deliver();
+    await tasks.finish(id);
+    assert.deepEqual(tasks.problems, []);
+  });
+
   it('fails after the fifth time with the error, is said, and the next one begins', async () => {
     const tasks = request(directory.path, { inFlight: 2 });
     const { id } = await tasks.submit(4);
     const next = await tasks.submit(1);
     await tasks.nth(1);
     for (const failing of [0, 2, 3, 4, 5, 6]) {
-      (await tasks.nth(failing)).fail(DOWN);
+      (await tasks.nth(failing)).fail(BROKEN);
       if (failing < 6) await tasks.passPause();
     }
     await until(async () => (await tasks.view(id)).state === 'FAILURE');
     const view = await tasks.view(id);
-    assert.equal(view.error, DOWN.message);
+    assert.equal(view.error, BROKEN.message);
     assert.equal(view.current, 0);
     assert.equal(tasks.sent[1]?.error?.code, 'TM_CANCELLED');
     assert.deepEqual(
       tasks.problems.map(({ code, message }) => [code, message]),
-      [['TM_ENDPOINT_UNAVAILABLE', `The task ${id} failed: ${DOWN.message}`]],
+      [['TM_QUERY_FAILED', `The task ${id} failed: ${BROKEN.message}`]],
     );
     assert.equal((await tasks.nth(7)).task, next.id);
     await tasks.finish(next.id);
@@ -188,12 +203,12 @@ describe('a task', () => {
     const tasks = request();
     const { id } = await tasks.submit(1);
     for (let n = 0; n < 6; n++) {
-      (await tasks.nth(n)).fail(DOWN);
+      (await tasks.nth(n)).fail(BROKEN);
       if (n < 5) await tasks.passPause();
     }
     await until(async () => (await tasks.view(id)).finished);
     await until(() => tasks.state?.state === 'failed');
-    assert.deepEqual(tasks.state, { state: 'failed', reason: 'endpoint' });
+    assert.deepEqual(tasks.state, { state: 'failed', reason: 'SQL error' });
     const next = await tasks.submit(1);
     await tasks.finish(next.id);
     await until(() => tasks.state?.state === 'idle');
@@ -279,12 +294,14 @@ describe('a task', () => {
 
     it('goes on even when all of it was delivered and only its end could not be kept', async () => {
       const kept = new FileStore(directory.path);
-      const write = kept.write.bind(kept);
-      kept.write = async (kind, name, record) => {
-        if (broken && record.state !== 'STARTED')
-          throw new TmError('TM_STATE_WRITE', 'no space left on device');
-        await write(kind, name, record);
-      };
+      const update = kept.update.bind(kept);
+      kept.update = (kind, name, change) =>
+        update(kind, name, (stored) => {
+          const next = change(stored);
+          if (broken && next && next.state !== 'STARTED')
+            throw new TmError('TM_STATE_WRITE', 'no space left on device');
+          return next;
+        });
       const tasks = request(kept);
       const { id } = await tasks.submit(1);
       broken = true;
@@ -301,30 +318,32 @@ describe('a task', () => {
 
     it('has ended only when nothing of it is under way any more', async () => {
       const kept = new FileStore(directory.path);
-      const write = kept.write.bind(kept);
-      let release: () => void = () => undefined;
-      kept.write = async (kind, name, record) => {
-        if (Array.isArray(record.ahead) && record.ahead.length > 0 && record.state === 'STARTED') {
+      const update = kept.update.bind(kept);
+      let release: (() => void) | undefined;
+      kept.update = async (kind, name, change) => {
+        const next = change(await kept.read(kind, name));
+        if (Array.isArray(next?.ahead) && next.ahead.length > 0 && next.state === 'STARTED') {
           await new Promise<void>((resolve) => {
             release = resolve;
           });
         }
-        await write(kind, name, record);
+        await update(kind, name, change);
       };
       const tasks = request(kept, { inFlight: 2 });
       const { id } = await tasks.submit(2);
       const next = await tasks.submit(1);
       await tasks.nth(1);
       for (const failing of [0, 2, 3, 4, 5]) {
-        (await tasks.nth(failing)).fail(DOWN);
+        (await tasks.nth(failing)).fail(BROKEN);
         await tasks.passPause();
       }
       const last = await tasks.nth(6);
       tasks.sent[1]?.deliver();
-      last.fail(DOWN);
+      await until(() => release);
+      last.fail(BROKEN);
       for (let turn = 0; turn < 50; turn++) await setImmediate();
       assert.equal(tasks.sent.length, 7);
-      release();
+      release?.();
       assert.equal((await tasks.nth(7)).task, next.id);
       const view = await tasks.view(id);
       assert.deepEqual([view.state, view.current], ['FAILURE', 1]);
@@ -375,7 +394,7 @@ describe('a task', () => {
       const path = join(directory.path, 'tasks', `${spoiled.id}.json`);
       const [text, older] = [await readFile(path, 'utf8'), await readFile(`${path}.previous`, 'utf8')];
       await writeFile(path, text.slice(0, 50));
-      await writeFile(`${path}.previous`, older.replace('"PENDING"', '"LOST"'));
+      await writeFile(`${path}.previous`, older.replace('"STARTED"', '"LOST"'));
       const tasks = request();
       await tasks.finish(good.id);
       assert.equal(await tasks.tasks.get(spoiled.id), undefined);
