@@ -4,14 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import type { Reply } from '../../scripts/start/cloud';
-import { deploy, inject, messageWhere, redeploy, useNodeRed } from '../support/flow';
+import { deploy, inject, logged, messageWhere, undeploy, useNodeRed } from '../support/flow';
 import { usePlant } from '../support/plant';
 import { TcpProxy } from '../support/tcp-proxy';
 import { until } from '../support/until';
 
 const START = '2026-01-01T00:00:00Z';
-/** Node-RED gives a node 15 s. It takes two at most, on any machine that is not much too busy. */
-const CLOSED_WITHIN_MS = 8_000;
 
 describe('A close', () => {
   useNodeRed();
@@ -37,15 +35,16 @@ describe('A close', () => {
       'post-1': { inFlight: '4' },
     });
   const closes = async (): Promise<void> => {
-    const startedAt = performance.now();
-    await redeploy([], {});
-    const took = performance.now() - startedAt;
-    assert(took < CLOSED_WITHIN_MS, `closing took ${Math.round(took)} ms`);
+    const ids = flow().map(({ id }) => id);
+    await undeploy();
+    // A node does not wait longer for a close of its own that hangs: it says so, and lets it go on unseen.
+    const overdue = ids.flatMap(logged).filter((text) => text.startsWith('Closing '));
+    assert.deepEqual(overdue, []);
   };
   const deliversAll = async (): Promise<void> => {
     respond = undefined;
     await proxy?.restore();
-    await redeploy(flow(), plant.credentials);
+    await deploy(flow(), plant.credentials);
     const done = messageWhere(
       'committed',
       ({ payload }) => (payload as { end_time: string }).end_time === '2026-01-01T01:00:00Z',
