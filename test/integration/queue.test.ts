@@ -309,8 +309,11 @@ for (const kind of BROKERS) {
               () => false,
             ),
           );
-          // What the queue tells of it, too.
-          await until(() => machine.done.size === 1);
+          // What the queue tells of it, too: from when its connection is accepted on.
+          await until(async () => {
+            await machine.queue.put(windowAt(0));
+            return machine.done.size === 1;
+          });
           // What it fails with later is not what it failed with before.
           const before = machine.unreachable.length;
           assert.match(machine.unreachable.at(-1)?.message ?? '', /WRONGPASS/);
