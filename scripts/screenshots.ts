@@ -157,6 +157,8 @@ async function pictureDialogs(browser: Browser, url: string, theme: Theme): Prom
   await config.choose('state', 'database');
   await config.fill('bookmarkTable', 'public.bookmarks');
   await picture(config, 'tm-config-state');
+  await config.showTab('tm-config-tabs-queue');
+  await picture(config, 'tm-config-queue');
   await config.cancel();
   await editor.close();
 }
