@@ -19,6 +19,7 @@ const LEAST_OF: readonly (readonly [least: number, digits: EpochDigits])[] = [
 ];
 
 const ISO = /^\d{4}-\d{2}-\d{2}(?:([T ])\d{2}:\d{2}(:\d{2}(?:\.\d+)?)?\s?(Z|[+-]\d{2}(?::?\d{2})?)?)?$/;
+const DATED = /^\s*\d{4}-\d{2}-\d{2}/;
 
 /** Whether the newest value must be seen before it is known what the column holds. */
 export function needsNewest(column: ColumnInfo, unit: EpochUnit | undefined): boolean {
@@ -72,8 +73,13 @@ export function isTimeText(text: string): boolean {
 export function hasForm(native: string, time: TimeColumn): boolean {
   if (time.kind !== 'text') return true;
   const form = textForm(native);
-  if (!form) return false;
-  if (form.separator === time.separator && form.precision === time.precision && form.offset === time.offset) {
+  // A text that begins as a date does is meant as a time, and lies among the others.
+  if (!form && !DATED.test(native)) return false;
+  if (
+    form?.separator === time.separator &&
+    form.precision === time.precision &&
+    form.offset === time.offset
+  ) {
     return true;
   }
   throw new TmError(

@@ -52,8 +52,9 @@ export class TimeProbe {
     const { epochUnit } = query;
     if (!needsNewest(column, epochUnit)) return timeColumn(column, epochUnit, undefined);
     const { text, number, other } = await this.#newest(query, column, signal);
-    if (this.changes(column) && text !== undefined && number !== undefined) {
-      throw severalTypes(column, text, number);
+    // 0 and -1 stand for no time.
+    if (this.changes(column) && text !== undefined && Number(number) > 0) {
+      throw severalTypes(column, text, number ?? '');
     }
     if (text !== undefined) return timeColumn(column, epochUnit, text);
     if (number !== undefined) return this.#epoch(query, column, number, signal);

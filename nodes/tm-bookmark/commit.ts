@@ -12,13 +12,16 @@ import type { Behaviour, ConnectorNode, Send } from '../shared/node';
 import type { Connections } from '../tm-config/connections';
 import { timeOfDay } from './next';
 
+/** A window's end is rounded up to a second, and may be told by the database's clock. */
+const CLOCKS_APART_SECONDS = 60;
+
 export function commitBehaviour(node: ConnectorNode, raw: RawSettings, connections: Connections): Behaviour {
   const ownName = new SettingsReader(raw).text('bookmark');
   const { timeZone } = connections.settings;
   connections.store();
 
   const commit = async (name: string, window: Window, from: 'issued' | 'by-hand'): Promise<void> => {
-    if (from === 'by-hand' && window.end > Date.now() / 1000) {
+    if (from === 'by-hand' && window.end > Date.now() / 1000 + CLOCKS_APART_SECONDS) {
       throw new TmError(
         'TM_WINDOW_INVALID',
         `The window ${describeWindow(window)} ends in the future: what comes until then was not read, and the bookmark "${name}" does not move past it. Send a window that is over.`,
@@ -26,20 +29,41 @@ export function commitBehaviour(node: ConnectorNode, raw: RawSettings, connectio
     }
     const bookmark = await connections.bookmark(name);
     await bookmark.commit(window, from);
-    const { position = window.end } = bookmark;
-    node.statusLine.show({ fill: 'green', shape: 'dot', text: `at ${timeOfDay(position, timeZone)}` });
+    const { position } = bookmark;
+    node.statusLine.show(
+      position === undefined
+        ? { fill: 'yellow', shape: 'ring', text: 'waits for a start' }
+        : { fill: 'green', shape: 'dot', text: `at ${timeOfDay(position, timeZone)}` },
+    );
     node.debug(`Bookmark "${name}": ${describeWindow(window)} committed.`);
   };
 
-  const commitTransfer = async (delivered: Transfer, name: string): Promise<void> => {
+  /** What the last commit failed with. */
+  let failedWith = '';
+
+  /** @returns whether it is; where the same failure was said before, it is not said again */
+  const commitTransfer = async (delivered: Transfer, name: string): Promise<boolean> => {
     try {
+      if (ownName !== '' && ownName !== name) {
+        throw new TmError(
+          'TM_MESSAGE_INVALID',
+          `The window ${describeWindow(delivered.window)} belongs to the bookmark "${name}", but this tm-bookmark (commit) is set to "${ownName}". Clear its bookmark name, or set the same one.`,
+        );
+      }
       await commit(name, delivered.window, delivered.owner.bookmark === undefined ? 'by-hand' : 'issued');
     } catch (thrown) {
-      delivered.onCommit?.(asTmError(thrown, 'TM_STATE_WRITE'));
-      throw thrown;
+      const error = asTmError(thrown, 'TM_STATE_WRITE');
+      // Its window is sent again.
+      delivered.onCommit?.(error);
+      const isSaid = error.code === failedWith;
+      failedWith = error.code;
+      if (isSaid) return false;
+      throw error;
     }
+    failedWith = '';
     delivered.onCommit?.(undefined);
     connections.schedule(name)?.committed(delivered);
+    return true;
   };
 
   /** Windows that other nodes have batches of, with the last message that came of each. */
@@ -48,14 +72,7 @@ export function commitBehaviour(node: ConnectorNode, raw: RawSettings, connectio
   const passOn = async (delivered: Transfer, message: NodeMessageInFlow, send: Send): Promise<void> => {
     waiting.delete(delivered);
     const name = delivered.owner.bookmark ?? ownName;
-    if (ownName !== '' && ownName !== name) {
-      throw new TmError(
-        'TM_MESSAGE_INVALID',
-        `The window ${describeWindow(delivered.window)} belongs to the bookmark "${name}", but this tm-bookmark (commit) is set to "${ownName}". Clear its bookmark name, or set the same one.`,
-      );
-    }
-    if (name !== '') await commitTransfer(delivered, name);
-    send(message);
+    if (name === '' || (await commitTransfer(delivered, name))) send(message);
   };
 
   /** All batches may have come through here before another node, a tm-post beside the sink, has delivered its own. */

@@ -57,6 +57,7 @@ export = function register(RED: NodeAPI): void {
     const latest = new WeakMap<Transfer, Posted>();
     const receipts = new WeakMap<Transfer, Promise<void>>();
 
+    let lateSaid = false;
     const stateLog = new StateLog(node);
     const showState = ({ state, reason }: EndpointState): void => {
       stateLog.show(state === 'ok' ? 'Endpoint: ok' : `Endpoint: ${state}: ${reason}`, state === 'ok');
@@ -106,6 +107,12 @@ export = function register(RED: NodeAPI): void {
         const part = late ? undefined : batchPartOf(message);
         // Its window failed, was cancelled, or belongs to before a redeploy: it is read again from the start.
         if (id !== undefined && !late && (!part || part.transfer.ended)) return;
+        if (late && !lateSaid) {
+          lateSaid = true;
+          node.warn(
+            'A batch came after its window was delivered by another node. It is posted all the same, but not sent again after a restart: wire this node to tm-fetch without anything slow between.',
+          );
+        }
         part?.sequence.arrived(part.index, node.id);
         const startedAt = performance.now();
         try {

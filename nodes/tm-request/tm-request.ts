@@ -43,8 +43,11 @@ export = function register(RED: NodeAPI): void {
         stateLog.show(`Tasks: ${stateForLog(state)}`, state.state === 'idle');
         node.statusLine.show({ ...STATUS[state.state], text: describeState(state) });
       };
+      const shared = connections.settings.state === 'database';
+      // Machines that read another database may have the same flow, and the same place for state.
+      const owner = shared ? `${node.id} ${connections.sourceId}` : node.id;
       const tasks = new Tasks(
-        { owner: node.id, shared: connections.settings.state === 'database', ...requestSettings(raw) },
+        { owner, shared, ...requestSettings(raw) },
         {
           store: connections.store(),
           emit: (window, task) =>

@@ -312,6 +312,7 @@ describe('A source on SQLite', () => {
         database.exec(`INSERT INTO readings VALUES ${rows.text}`);
         await assert.rejects(harness.posted(query, DAY, { source }), both, type);
         database.exec('DELETE FROM readings WHERE value < 3');
+        database.exec("INSERT INTO readings VALUES ('a', 0, 0), ('a', -1, 0)");
         assert.deepEqual(valuesOf((await harness.posted(query, DAY, { source })).a), [3]);
         database.exec(`INSERT INTO readings VALUES ${rows.another}`);
         await assert.rejects(harness.posted(query, DAY, { source }), both, type);

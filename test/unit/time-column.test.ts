@@ -45,6 +45,8 @@ describe('Columns of time', () => {
   it('of text in several forms are refused: they have no order, and some would be in no window', () => {
     const time = timeColumn(text, undefined, '2026-01-01T00:00:00Z');
     for (const other of [
+      '2026-01-01T00:00:01,5Z',
+      '2026-01-01T00:00:01Z UTC',
       '2026-01-01 00:00:00Z',
       '2026-01-01T00:00:00',
       '2026-01-01T00:00:00+01:00',
