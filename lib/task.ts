@@ -60,6 +60,8 @@ interface Running {
  */
 export const LOOK_SECONDS = 3;
 /** A lease that cannot be given back in time is taken over. */
+/** Nothing else goes on until what is known here is durable. */
+const STATE_RETRY_MOST_SECONDS = 60;
 const RELEASE_WITHIN_MS = 5_000;
 
 export class Tasks {
@@ -312,7 +314,8 @@ export class Tasks {
       } catch (thrown) {
         const error = asTmError(thrown, 'TM_STATE_WRITE');
         if (failures === 0) this.#surroundings.onProblem(error);
-        await this.#retryIn(task, error, retryPauseSeconds(failures), signal);
+        const seconds = Math.min(retryPauseSeconds(failures), STATE_RETRY_MOST_SECONDS);
+        await this.#retryIn(task, error, seconds, signal);
       }
     }
   }
