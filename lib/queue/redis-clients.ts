@@ -47,6 +47,8 @@ export class RedisClients {
           // Before its next attempt it would only forget that, and leave whoever waits for it without an answer.
           if (client.status === 'reconnecting') void client.connect().catch(ignore);
           client.disconnect();
+          // BullMQ connects those anew that it has disconnected itself, however late that comes.
+          client.connect = closed;
         }),
     );
     await settlesWithin(2 * DISCONNECT_WITHIN_MS, Promise.all(ended));
@@ -64,6 +66,10 @@ export class RedisClients {
     client.duplicate = (override) => this.#keep(duplicate(override));
     return client;
   }
+}
+
+function closed(): Promise<never> {
+  return Promise.reject(new Error('The connection is closed.'));
 }
 
 function ignore(): void {
