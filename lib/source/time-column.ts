@@ -19,7 +19,6 @@ const LEAST_OF: readonly (readonly [least: number, digits: EpochDigits])[] = [
 ];
 
 const ISO = /^\d{4}-\d{2}-\d{2}(?:([T ])\d{2}:\d{2}(:\d{2}(?:\.\d+)?)?\s?(Z|[+-]\d{2}(?::?\d{2})?)?)?$/;
-const DATED = /^\s*\d{4}-\d{2}-\d{2}/;
 
 /** Whether the newest value must be seen before it is known what the column holds. */
 export function needsNewest(column: ColumnInfo, unit: EpochUnit | undefined): boolean {
@@ -73,8 +72,7 @@ export function isTimeText(text: string): boolean {
 export function hasForm(native: string, time: TimeColumn): boolean {
   if (time.kind !== 'text') return true;
   const form = textForm(native);
-  // A text that begins as a date does is meant as a time, and lies among the others.
-  if (!form && !DATED.test(native)) return false;
+  if (!form && !isReadable(native)) return false;
   if (
     form?.separator === time.separator &&
     form.precision === time.precision &&
@@ -86,6 +84,15 @@ export function hasForm(native: string, time: TimeColumn): boolean {
     'TM_QUERY_COLUMNS',
     `The timestamp column holds texts of different forms, ${quote(native)} among them, which cannot be put in order of time. Make them all alike, or read them through SQL of your own that casts them.`,
   );
+}
+
+/** Whether anybody would read a time in it, in whatever form: it lies among the others, and must not be passed over. */
+function isReadable(text: string): boolean {
+  const usual = text
+    .trim()
+    .replace(/(\d),(\d+)/, '$1.$2')
+    .replace(/\s*(UTC|GMT)$/, 'Z');
+  return isTimeText(usual) || !Number.isNaN(Date.parse(usual));
 }
 
 /** The bound that a window's edge is in a column: values at or after it are those of instants at or after it. */

@@ -46,7 +46,7 @@ describe('Columns of time', () => {
     const time = timeColumn(text, undefined, '2026-01-01T00:00:00Z');
     for (const other of [
       '2026-01-01T00:00:01,5Z',
-      '2026-01-01T00:00:01Z UTC',
+      '2026-01-01T00:00:01 UTC',
       '2026-01-01 00:00:00Z',
       '2026-01-01T00:00:00',
       '2026-01-01T00:00:00+01:00',
