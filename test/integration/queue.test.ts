@@ -128,14 +128,13 @@ for (const kind of BROKERS) {
     });
 
     it('gives what a machine that is closed had to another at once, of which the one that put it hears nothing', async () => {
-      // The others come later: RabbitMQ may cut off one that takes from a queue that is just being made.
-      const putting = await machines.add().connected();
-      const [closing, other] = [machines.add(), machines.add()];
+      const [putting, closing, other] = [machines.add(), machines.add(), machines.add()];
       const [hold, another] = [held(), held()];
-      closing.take(2, () => hold.promise);
-      await closing.connected();
       const windows = [windowAt(0), windowAt(1)];
+      await putting.connected();
+      // First, for it makes the queue: RabbitMQ may cut off who takes from one that is just being made.
       for (const queued of windows) await putting.queue.put(queued);
+      closing.take(2, () => hold.promise);
       await until(() => closing.taken.length === 2);
       other.take(2, () => another.promise);
       hold.fail(new TmError('TM_CLOSED', 'is being stopped'));
