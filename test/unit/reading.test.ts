@@ -213,6 +213,15 @@ describe('Reading a window', () => {
   });
 
   describe('whose query takes too long', () => {
+    // How long a part took, beside one that took too long, decides how long the next one is.
+    let clock: sinon.SinonFakeTimers;
+    beforeEach(() => {
+      clock = sinon.useFakeTimers({ toFake: ['performance'] });
+    });
+    afterEach(() => {
+      clock.restore();
+    });
+
     it('is read in halves, and in halves of them, and gives the same batches', async () => {
       await read();
       const expected = bodies();
