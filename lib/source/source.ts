@@ -33,11 +33,6 @@ export interface IndexInfo {
 export interface Source {
   /** Tells this database from others, without secrets: part of every Idempotency-Key. */
   readonly id: string;
-  /**
-   * How long reads have waited for whoever takes their rows, in all: no time that the database took, nor any that
-   * counts towards the statement timeout where that is kept on this side.
-   */
-  readonly heldBackMs: number;
   /** The database's own clock, in seconds since 1970 with fraction. Never this machine's. */
   clock(signal?: AbortSignal): Promise<number>;
   identify(): Promise<SourceIdentity>;

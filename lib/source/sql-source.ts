@@ -40,7 +40,6 @@ export class SqlSource implements Source {
   readonly #reads = new Set<Promise<void>>();
   /** As many at a time as leave a connection for the clock. */
   readonly #readTurns: Turns;
-  #heldBackMs = 0;
 
   constructor(
     readonly id: string,
@@ -52,10 +51,6 @@ export class SqlSource implements Source {
     this.#probe = new TimeProbe(engine, this.#statements);
     this.#timeZone = timeZone;
     this.#readTurns = new Turns(Math.max(1, engine.poolSize - 1));
-  }
-
-  get heldBackMs(): number {
-    return this.#heldBackMs;
   }
 
   async clock(): Promise<number> {
@@ -111,7 +106,7 @@ export class SqlSource implements Source {
       if (empty) return;
       const edges = this.#edges(window, order, roles);
       const from = options.from === undefined ? undefined : nativeBound(options.from, order, roles.order);
-      const drain = marked(() => this.#timed(options.drain()));
+      const drain = marked(() => options.drain());
       const columns = selectedColumns(roles);
       await this.#engine.stream(this.#statements.window(planned, edges, from), {
         columns,
@@ -207,13 +202,6 @@ export class SqlSource implements Source {
       start: edgeBound(start, order, this.#timeZone, roles.order),
       end: edgeBound(end, order, this.#timeZone, roles.order),
     };
-  }
-
-  #timed(busy: Promise<void> | undefined): Promise<void> | undefined {
-    const since = performance.now();
-    return busy?.finally(() => {
-      this.#heldBackMs += performance.now() - since;
-    });
   }
 
   async #cell(statement: Sql): Promise<string | null | undefined> {

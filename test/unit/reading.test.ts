@@ -66,7 +66,6 @@ class HundredReadings implements Source {
       }
     }
   }
-  readonly heldBackMs = 0;
   clock(): Promise<number> {
     return Promise.resolve(START);
   }
