@@ -84,5 +84,6 @@ function insertSql(table: string, sensors: number, from: number, seconds: number
       select 'K' || (100 + sensor % 20) || '.VIB_' || lpad(sensor::text, 5, '0'),
              to_timestamp(${from} + second),
              (50000 + abs(hashint8extended(second::int8 * 1000000 + sensor, ${SEED}) % 100000)) / 1000.0::float8
-        from generate_series(0, ${seconds - 1}) second, generate_series(1, ${sensors}) sensor`;
+        from generate_series(0, ${seconds - 1}) second, generate_series(1, ${sensors}) sensor
+       order by second, sensor`;
 }
