@@ -56,11 +56,18 @@ export class DatabaseStore implements StateStore {
 
   async read(kind: StateKind, name: string): Promise<JsonObject | undefined> {
     return this.#inTurn(kind, name, (turns) =>
-      turns.take(() =>
-        this.#ask('TM_STATE_UNREADABLE', async (transaction) =>
-          this.#recordOf(transaction, kind, name, await rowOf(transaction, kind, name)),
-        ),
-      ),
+      turns.take(() => {
+        if (kind === 'bookmark' && this.#bookmarks) {
+          return this.#ask('TM_STATE_UNREADABLE', async (transaction) =>
+            this.#recordOf(transaction, kind, name, await rowOf(transaction, kind, name)),
+          );
+        }
+        // One statement needs no transaction: machines that share a queue look before and after each window.
+        return this.#twice('TM_STATE_UNREADABLE', async () => {
+          const row = await rowOf(this.#knex, kind, name);
+          return row && parseRecord(row.record, kind, name);
+        });
+      }),
     );
   }
 
@@ -179,17 +186,19 @@ export class DatabaseStore implements StateStore {
       await this.#bookmarks?.write(transaction, name, position);
   }
 
+  /** In one transaction. */
+  #ask<Result>(code: TmErrorCode, work: (transaction: Knex.Transaction) => Promise<Result>): Promise<Result> {
+    return this.#twice(code, () => this.#knex.transaction(work));
+  }
+
   /**
-   * In one transaction, and once again where that failed: another process may have made the same row
-   * meanwhile, a restarted database has cut the pooled connections. Everything here can be done twice.
+   * Once again where it failed: another process may have made the same row meanwhile, a restarted database has
+   * cut the pooled connections. Everything here can be done twice.
    */
-  async #ask<Result>(
-    code: TmErrorCode,
-    work: (transaction: Knex.Transaction) => Promise<Result>,
-  ): Promise<Result> {
+  async #twice<Result>(code: TmErrorCode, work: () => Promise<Result>): Promise<Result> {
     const once = async (): Promise<Result> => {
       await this.#ready();
-      return this.#knex.transaction(work);
+      return work();
     };
     try {
       return await once().catch(async (error: unknown) => {
@@ -238,12 +247,12 @@ function contentOf(record: JsonObject): Pick<Row, 'record' | 'updated_at'> {
 }
 
 async function rowOf(
-  transaction: Knex.Transaction,
+  knex: Knex,
   kind: StateKind,
   name: string,
   locked?: 'locked',
 ): Promise<Pick<Row, 'record'> | undefined> {
-  const query = transaction<Row>(TABLE).where(keyOf(kind, name));
+  const query = knex<Row>(TABLE).where(keyOf(kind, name));
   return (locked ? query.forUpdate() : query).first('record');
 }
 
