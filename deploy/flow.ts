@@ -27,7 +27,7 @@ const REQUESTS_ID = '7ec0de9900000001';
 const PROXY_ID = '7ec0de9900000002';
 const QUEUE_ID = '7ec0de9900000003';
 /** Of one bookmark or task, on all machines together: the most that there can be. */
-const IN_FLIGHT_WITH_QUEUE = 16;
+const IN_FLIGHT_WITH_QUEUE = 64;
 
 /** An error that a Catch node takes is in no log, and without an editor nobody looks at Debug messages. */
 const FOR_THE_EDITOR = ['comment', 'debug', 'status', 'switch'];

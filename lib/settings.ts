@@ -148,7 +148,7 @@ export function scheduleSettings(raw: RawSettings, timeZone: string): ScheduleSe
     lookbackSeconds: Math.round(
       read.number('lookbackMinutes', 0, { least: 0, most: MINUTES_OF_A_YEAR }) * 60,
     ),
-    inFlight: read.number('inFlight', 1, { least: 1, most: 16, whole: true }),
+    inFlight: read.number('inFlight', 1, { least: 1, most: 64, whole: true }),
     alarmSeconds: Math.round(read.number('alarmMinutes', 15, { least: 0, most: MINUTES_OF_A_YEAR }) * 60),
     timeZone,
   };
@@ -217,7 +217,7 @@ export function requestSettings(raw: RawSettings): RequestSettings {
       1,
       Math.round(read.number('longestMinutes', 30, { above: 0, most: MINUTES_OF_A_YEAR }) * 60),
     ),
-    inFlight: read.number('inFlight', 1, { least: 1, most: 16, whole: true }),
+    inFlight: read.number('inFlight', 1, { least: 1, most: 64, whole: true }),
     queueLimit: read.number('queueLimit', 100, { least: 1, most: 100_000, whole: true }),
     keepDays: read.number('keepDays', 7, { least: 0, most: 36_500 }),
     keepTasks: read.number('keepTasks', 1000, { least: 0, most: 1_000_000, whole: true }),

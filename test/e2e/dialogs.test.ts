@@ -107,7 +107,7 @@ const WRONG: Readonly<Record<string, readonly (readonly [string, string, RegExp]
   bookmark1: [
     ['longestMinutes', '0.5', /^Longest window is 0.5, less than Interval, 1:/],
     ['intervalMinutes', '0', /^Interval is "0"; it must be a number from more than 0/],
-    ['inFlight', '17', /^Windows in flight is "17"; it must be a whole number from 1 to 16\.$/],
+    ['inFlight', '65', /^Windows in flight is "65"; it must be a whole number from 1 to 64\.$/],
     ['settleSeconds', '-1', /^Settle delay is "-1"/],
   ],
   fetch1: [
