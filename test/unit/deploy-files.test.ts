@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { cp, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { MODES, VARIABLES } from '../../deploy/variables';
+import { testDirectory } from '../support/directory';
 
 const PROJECT = resolve(__dirname, '../..');
 const read = (file: string): string => readFileSync(join(PROJECT, file), 'utf8');
@@ -16,6 +20,8 @@ const COMMAND = 'turbomechanica-connector';
 const known = [...Object.keys(VARIABLES), 'DATA_DIRECTORY'];
 
 describe('The files of deploy/', () => {
+  const directory = testDirectory();
+
   it('a Dockerfile that runs the command of the package, not as root, with every optional driver', () => {
     assert.deepEqual(Object.keys(manifest.bin), [COMMAND]);
     const dockerfile = read('deploy/Dockerfile').replaceAll(/\\\n\s*/g, ' ');
@@ -39,6 +45,27 @@ describe('The files of deploy/', () => {
     const peers = Object.entries(manifest.peerDependencies).filter(([name]) => name !== 'better-sqlite3');
     const installed = [...last.matchAll(/"([a-z][\w-]*)@([^"]+)"/g)].map(([, name, range]) => [name, range]);
     assert.deepEqual(installed.sort(), peers.sort());
+  });
+
+  it('neither a package nor an image with the secrets that an administrator has written beside them', async function () {
+    this.timeout(60_000);
+    const secrets = ['deploy/.env', 'deploy/.env.old', 'deploy/compose.override.yml'];
+    await cp(join(PROJECT, 'package.json'), join(directory.path, 'package.json'));
+    await cp(join(PROJECT, 'deploy'), join(directory.path, 'deploy'), { recursive: true });
+    for (const file of secrets) await writeFile(join(directory.path, file), 'API_KEY=a-secret\n');
+    const args = ['pack', '--dry-run', '--json', '--ignore-scripts'];
+    const { stdout } = await promisify(execFile)('npm', args, {
+      cwd: directory.path,
+      shell: process.platform === 'win32',
+    });
+    const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }];
+    const packed = files.map(({ path }) => path);
+    assert(packed.includes('deploy/compose.yml'));
+    for (const file of secrets) assert(!packed.includes(file), file);
+    // Of an ignore file the last line that fits decides.
+    const rules = read('deploy/Dockerfile.dockerignore').trim().split('\n');
+    for (const rule of ['deploy/.env*', 'deploy/compose.override.yml'])
+      assert(rules.indexOf(rule) > rules.indexOf('!deploy'), rule);
   });
 
   it('a compose file whose profiles are the modes, with state on volumes', () => {
