@@ -134,9 +134,12 @@ function Install-Package {
         Set-Content -LiteralPath $manifest -Encoding ASCII -Value '{ "name": "turbomechanica-connector", "private": true }'
     }
     $npm = Join-Path (Split-Path -Parent $Node) 'node_modules\npm\bin\npm-cli.js'
-    Write-Host "Installing $Package and $NodeRed"
+    # A relative path is meant from here; npm would look for it in the installation's folder.
+    $source = $Package
+    if (Test-Path -LiteralPath $Package) { $source = (Resolve-Path -LiteralPath $Package).ProviderPath }
+    Write-Host "Installing $source and $NodeRed"
     Invoke-Program $Node @($npm, 'install', '--prefix', $InstallDirectory, '--omit=dev', '--no-audit', '--no-fund',
-        '--no-update-notifier', $NodeRed, 'prom-client@15', $Package)
+        '--no-update-notifier', $NodeRed, 'prom-client@15', $source)
 }
 
 function Install-Wrapper {
