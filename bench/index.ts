@@ -3,12 +3,15 @@ import { live } from './live';
 import { micro } from './micro';
 import { peers } from './peers';
 import { profile } from './profile';
+import { queue } from './queue';
 import { scaling } from './scaling';
 import { small } from './small-windows';
+import type { BrokerKind } from './support/broker';
 import { throughput } from './throughput';
 import { backlog, latency } from './windows';
+import { empty, workers } from './workers';
 
-const MEASUREMENTS: Readonly<Record<string, (...args: number[]) => Promise<void>>> = {
+const OF_NUMBERS: Readonly<Record<string, (...args: number[]) => Promise<void>>> = {
   throughput,
   peers,
   small,
@@ -18,6 +21,11 @@ const MEASUREMENTS: Readonly<Record<string, (...args: number[]) => Promise<void>
   live,
   micro,
   profile,
+};
+const OF_A_BROKER: Readonly<Record<string, (windows?: number, kind?: BrokerKind) => Promise<void>>> = {
+  workers,
+  empty,
+  queue,
 };
 
 /** Of each row of docs/performance.md something, in under five minutes. */
@@ -36,9 +44,17 @@ async function main(): Promise<void> {
     await short();
     return;
   }
-  const measurement = MEASUREMENTS[name];
-  if (!measurement)
-    throw new Error(`No measurement "${name}". There are: ${Object.keys(MEASUREMENTS).join(', ')}.`);
+  const ofBroker = OF_A_BROKER[name];
+  if (ofBroker) {
+    const [windows, kind] = args;
+    await ofBroker(windows === undefined ? undefined : Number(windows), kind as BrokerKind | undefined);
+    return;
+  }
+  const measurement = OF_NUMBERS[name];
+  if (!measurement) {
+    const names = [...Object.keys(OF_NUMBERS), ...Object.keys(OF_A_BROKER)];
+    throw new Error(`No measurement "${name}". There are: ${names.join(', ')}.`);
+  }
   await measurement(...args.map(Number));
 }
 

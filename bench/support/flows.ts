@@ -33,6 +33,32 @@ export function connectorFlow(table: string, overrides: Overrides = {}): Flow {
   return onTab(nodes, overrides);
 }
 
+/**
+ * The same line with the windows in a queue that several machines share, and state where all of them see it. No
+ * other flow beside it: it would be there once for each machine.
+ */
+export function sharedFlow(table: string, queue: object, overrides: Overrides = {}): Flow {
+  const flow = connectorFlow(table, {
+    ...overrides,
+    config: {
+      ...overrides.config,
+      state: 'database',
+      credentials: {
+        databaseUrl: '${DATABASE_URL}',
+        endpointKey: '${POST_DATA_API_KEY}',
+        stateUrl: '${STATE_DATABASE_URL}',
+        brokerUrl: '${BROKER_URL}',
+      },
+    },
+    next: { ...overrides.next, wires: [['queue']] },
+  });
+  const alone = flow.filter(({ id }) => !TICKER.some((node) => node.id === id));
+  return [
+    ...alone,
+    { id: 'queue', type: 'tm-queue', z: 'tab', config: 'config', ...queue, wires: [['fetch']] },
+  ];
+}
+
 /** Another flow beside the measured one: an inject node every 10 ms. */
 const TICKER = [
   { id: 'ticker', type: 'inject', props: [], repeat: '0.01', once: true, onceDelay: 0.1, wires: [['tick']] },

@@ -38,6 +38,8 @@ export interface MeasuredOptions {
   readonly databaseUrl: string;
   readonly endpointUrl: string;
   readonly flow: Flow;
+  /** Beside the variables that every measured flow has. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export class MeasuredNodeRed {
@@ -51,7 +53,7 @@ export class MeasuredNodeRed {
     nodeRed.process.setMaxListeners(0);
   }
 
-  static async start({ databaseUrl, endpointUrl, flow }: MeasuredOptions): Promise<MeasuredNodeRed> {
+  static async start({ databaseUrl, endpointUrl, flow, env }: MeasuredOptions): Promise<MeasuredNodeRed> {
     const directory = await mkdtemp(join(tmpdir(), 'tm-bench-'));
     const userDirectory = join(directory, 'node-red');
     await mkdir(join(userDirectory, 'nodes'), { recursive: true });
@@ -66,6 +68,7 @@ export class MeasuredNodeRed {
         DATABASE_URL: databaseUrl,
         POST_DATA_ENDPOINT: endpointUrl,
         POST_DATA_API_KEY: 'bench-key',
+        ...env,
       },
     });
     const measured = new MeasuredNodeRed(nodeRed, directory);

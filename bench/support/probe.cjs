@@ -7,7 +7,9 @@ const { monitorEventLoopDelay } = require('node:perf_hooks');
 
 const SAMPLE_MS = 20;
 const delay = monitorEventLoopDelay({ resolution: 1 });
-delay.enable();
+// What watches closely takes a fifth of a core: too much where several processes are measured beside each other.
+const closely = process.env.BENCH_WATCH !== 'loosely';
+if (closely) delay.enable();
 const ticks = { last: 0, gaps: [] };
 let peak = { rss: 0, heapTotal: 0, external: 0, arrayBuffers: 0 };
 let cpu = process.cpuUsage();
@@ -15,7 +17,7 @@ let cpu = process.cpuUsage();
 const sample = () => {
   if (process.memoryUsage.rss() > peak.rss) peak = process.memoryUsage();
 };
-setInterval(sample, SAMPLE_MS).unref();
+if (closely) setInterval(sample, SAMPLE_MS).unref();
 
 /** For the nodes of the measured flow. */
 globalThis.bench = {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { Client } from 'pg';
 import { Bookmark } from '../../lib/bookmark';
 import { addressId, parseDatabaseUrl } from '../../lib/database-url';
@@ -15,7 +16,8 @@ import { BROKERS, brokerMissing, brokerUrl, OwnBroker } from '../support/brokers
 import { testDirectory } from '../support/directory';
 import { nodeRedPath } from '../support/node-red';
 import { usePlant } from '../support/plant';
-import { removeQueue } from '../support/queue-machines';
+import { randomOf } from '../support/random';
+import { removeQueue } from '../support/remove-queue';
 import { testDatabase } from '../support/test-database';
 import { until } from '../support/until';
 
@@ -23,6 +25,9 @@ const START = '2026-01-01T00:00:00Z';
 const SECONDS = 2 * 3600;
 const SENSORS = 3;
 const WINDOWS = 2_000;
+const SEED = Number(process.env.TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const KILLS = 3;
+const LATEST_KILL_MS = 1_500;
 
 for (const kind of BROKERS) {
   const missing = brokerMissing(kind);
@@ -82,7 +87,16 @@ for (const kind of BROKERS) {
     };
     const bookmarkAt = async (end: number): Promise<void> => {
       const store = DatabaseStore.connect(parseDatabaseUrl(state.url));
-      await until(async () => ((await Bookmark.open(store, 'scale-out')).position ?? 0) >= end);
+      let bookmark = await Bookmark.open(store, 'scale-out');
+      // Windows of the time since may be under way; no other is.
+      await until(async () => {
+        bookmark = await Bookmark.open(store, 'scale-out');
+        return (bookmark.position ?? 0) >= end;
+      });
+      assert(
+        bookmark.issued.every((window) => window.start >= end),
+        'a window that is over is still given out',
+      );
       await store.close();
     };
     /** Nothing wakes its schedule: it delivers what others give out. */
@@ -116,7 +130,7 @@ for (const kind of BROKERS) {
       assert(!giving.log.includes('[tm-queue:share it] 2026'), 'it delivers none itself');
     });
 
-    it('deliver 2,000 windows though one after another is killed and the broker is restarted', async () => {
+    it(`deliver 2,000 windows though one or another is killed and the broker is restarted (seed ${SEED})`, async () => {
       const own = await OwnBroker.start(kind);
       broker = own.url;
       try {
@@ -126,20 +140,25 @@ for (const kind of BROKERS) {
                from generate_series(0, $2::int - 1) minute`,
           [START, WINDOWS],
         );
+        const random = randomOf(SEED);
+        const oneOf = (count: number): number => Math.floor(random() * count);
         const names = ['one', 'two', 'three'];
-        const settings = { 'tm-bookmark': { inFlight: 16 }, 'tm-queue': { inFlight: 3 } };
+        const settings = { 'tm-bookmark': { inFlight: 64 }, 'tm-queue': { inFlight: 3 } };
         const minutes = { BATCH_SIZE: '1' };
         const running = await Promise.all(names.map((name) => start(name, settings, minutes)));
         const delivered = (): number => plant.cloud.readings().length;
-        await until(() => delivered() >= WINDOWS / 4);
-        // Each takes seconds to start again: with Redis the windows of one are locked for longer than that.
-        for (const [index, name] of names.entries()) {
+        await until(() => delivered() > 0);
+        const restartBrokerAt = oneOf(KILLS);
+        for (let kill = 0; kill < KILLS; kill++) {
+          // At any moment; starting it again takes seconds, in which the others go on.
+          await setTimeout(random() * LATEST_KILL_MS);
+          const index = oneOf(names.length);
           await running[index]?.kill();
-          if (index === 1) {
+          if (kill === restartBrokerAt) {
             await own.crash();
             await own.start();
           }
-          await start(name, settings, minutes);
+          running[index] = await start(names[index] ?? '', settings, minutes);
         }
         await until(() => delivered() >= WINDOWS);
         await plant.assertAllArrived();
@@ -151,6 +170,30 @@ for (const kind of BROKERS) {
         broker = await brokerUrl(kind);
         await own.remove();
       }
+    });
+
+    it('know their alarms again after a restart, whatever the machine is called by then', async () => {
+      await plant.history(START, 600, SENSORS);
+      respond = async () => ({ status: 401 });
+      const machine = await start('renamed', {});
+      const store = DatabaseStore.connect(parseDatabaseUrl(state.url));
+      let alarms: string[] = [];
+      await until(async () => {
+        alarms = await store.list('alarm');
+        return alarms.length > 0;
+      });
+      const kept = await readFile(join(directory.path, 'renamed', '.config.runtime.json'), 'utf8');
+      const { instanceId } = JSON.parse(kept) as { instanceId: string };
+      assert(
+        alarms.every((name) => name.endsWith(`@${instanceId}`)),
+        alarms.join(', '),
+      );
+      // The one that is started over the same directory ends it.
+      await machine.kill();
+      respond = undefined;
+      await start('renamed', {});
+      await until(async () => (await store.list('alarm')).length === 0);
+      await store.close();
     });
 
     it('go on though the one that gives the windows out is killed', async () => {

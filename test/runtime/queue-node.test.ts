@@ -19,7 +19,7 @@ import {
   type FlowNode,
 } from '../support/flow';
 import { usePlant, type Plant } from '../support/plant';
-import { removeQueue } from '../support/queue-machines';
+import { removeQueue } from '../support/remove-queue';
 import { until } from '../support/until';
 import type { Reply } from '../../scripts/start/cloud';
 

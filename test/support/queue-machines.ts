@@ -10,6 +10,7 @@ import { keyOf, type Done, type QueuedWindow, type WindowQueue } from '../../lib
 import { RabbitQueue } from '../../lib/queue/rabbit-queue';
 import { RedisQueue } from '../../lib/queue/redis-queue';
 import type { BrokerKind } from './brokers';
+import { removeQueue } from './remove-queue';
 import { until } from './until';
 
 /** A machine that dies keeps its windows for a short time only. */
@@ -165,19 +166,4 @@ export async function rawMessages(kind: BrokerKind, url: string, name: string): 
   }
   await connection.close();
   return found;
-}
-
-export async function removeQueue(kind: BrokerKind, url: string, name: string): Promise<void> {
-  if (kind === 'redis') {
-    const redis = new ioredis.Redis(url);
-    const keys = await redis.keys(`tm:${name}:*`);
-    if (keys.length > 0) await redis.del(...keys);
-    await redis.quit();
-    return;
-  }
-  const connection = new rabbit.Connection(url);
-  for (const suffix of ['', ...[1, 5, 15, 60].map((seconds) => `.again-in-${seconds}s`)]) {
-    await connection.queueDelete({ queue: `${name}${suffix}` });
-  }
-  await connection.close();
 }
