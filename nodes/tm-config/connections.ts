@@ -2,7 +2,6 @@
  * What the nodes that share a tm-config share: one connection pool, one HTTP client, one state store, one
  * object per bookmark. Opened when first needed, closed on redeploy.
  */
-import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Node, NodeAPI } from 'node-red';
 import { Alarm } from '../../lib/alarm';
@@ -21,6 +20,7 @@ import { FileStore } from '../../lib/state/file-store';
 import type { StateStore } from '../../lib/state/store';
 import type { ConnectorNode } from '../shared/node';
 import { endpointSettings } from './endpoint-settings';
+import { instanceOf } from './instance';
 import { tlsOptions } from './tls';
 
 /** The secrets of a tm-config, as Node-RED keeps them apart from the flow. */
@@ -152,7 +152,7 @@ export class Connections {
 
   /** Whose state of this machine alone it is: where several share a database, the same flow runs on each. */
   ownerOf({ id }: Pick<ConnectorNode, 'id'>): string {
-    return this.settings.state === 'database' ? `${id}@${hostname()}` : id;
+    return this.settings.state === 'database' ? `${id}@${instanceOf(this.#RED)}` : id;
   }
 
   /** What the endpoint refused for good. @throws TmError TM_SETTING_INVALID, TM_ENV_UNSET */
