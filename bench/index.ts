@@ -1,4 +1,5 @@
 /** `npm run bench` runs the short form of everything; `npm run bench -- NAME …` one measurement, in full. */
+import { engines } from './engines';
 import { live } from './live';
 import { micro } from './micro';
 import { peers } from './peers';
@@ -13,6 +14,7 @@ import { empty, workers } from './workers';
 
 const OF_NUMBERS: Readonly<Record<string, (...args: number[]) => Promise<void>>> = {
   throughput,
+  engines,
   peers,
   small,
   backlog,

@@ -5,6 +5,9 @@
 const { Session } = require('node:inspector');
 const { monitorEventLoopDelay } = require('node:perf_hooks');
 
+// Processes that the measured one starts are none of it: they would not stay for their parent's messages.
+delete process.env.NODE_OPTIONS;
+
 const SAMPLE_MS = 20;
 const delay = monitorEventLoopDelay({ resolution: 1 });
 // What watches closely takes a fifth of a core: too much where several processes are measured beside each other.

@@ -20,12 +20,26 @@ export async function psqlCopy(
   order: '' | ' ORDER BY timestamp',
 ): Promise<Run> {
   const sql = `COPY (SELECT timestamp, sensor_id, value FROM ${table} WHERE timestamp >= '${isoTime(start)}' AND timestamp < '${isoTime(end)}'${order}) TO STDOUT`;
+  return clientRun({ program: 'psql', args: ['--no-psqlrc', '--quiet', '--command', sql, url] });
+}
+
+/** A database's own client, which writes a result to its output. */
+export interface ClientCommand {
+  readonly program: string;
+  readonly args: readonly string[];
+  /** Added to this process's own environment. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Its output goes to /dev/null. */
+export async function clientRun({ program, args, env = {} }: ClientCommand): Promise<Run> {
   const begun = performance.now();
-  const child = spawn('psql', ['--no-psqlrc', '--quiet', '--command', sql, url], {
+  const child = spawn(program, args, {
     stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, ...env },
   });
   const [status] = (await once(child, 'close')) as [number | null];
-  if (status !== 0) throw new Error(`psql ended with ${status}`);
+  if (status !== 0) throw new Error(`${program} ended with ${status}`);
   return { ms: performance.now() - begun };
 }
 

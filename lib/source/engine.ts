@@ -17,6 +17,11 @@ export interface Engine {
   readonly poolSize: number;
   /** Rows of a small result. */
   rows(statement: Sql, signal: AbortSignal): Promise<Cells[]>;
+  /**
+   * What is another text whenever something may have been written since it was last asked; undefined: it cannot
+   * tell. Of an engine whose columns may hold something else later than they held.
+   */
+  state?(signal: AbortSignal): Promise<string | undefined>;
   /** The columns of a statement's result. It returns no row, and need not be run. */
   describe(statement: Sql, signal: AbortSignal): Promise<ColumnInfo[]>;
   /**

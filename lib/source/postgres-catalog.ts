@@ -15,7 +15,7 @@ export async function postgresTables(client: Client): Promise<string[]> {
     `SELECT n.nspname AS schema, c.relname AS name
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
-        AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^(pg_|_timescaledb)'
+        AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^(pg_|_?timescaledb_)'
         AND has_any_column_privilege(c.oid, 'SELECT')
       ORDER BY n.nspname <> 'public', 1, 2 LIMIT ${MOST_TABLES}`,
   );

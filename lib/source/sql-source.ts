@@ -22,6 +22,8 @@ interface Planned extends PlannedQuery {
   readonly plan: ReadingPlan;
   /** There is no row to tell what the column of time holds: nothing to be read either. */
   readonly empty: boolean;
+  /** Of the database before its columns of time were looked into, where they may hold something else later. */
+  readonly state: string | undefined;
 }
 
 /** Any edges will do where no row is read; an instant serves timestamps of all kinds. */
@@ -158,24 +160,26 @@ export class SqlSource implements Source {
     await this.#engine.close();
   }
 
-  /** What the query's columns are is asked each time, for a table may be altered; what they mean is kept. */
+  /**
+   * What the query's columns are is asked each time, for a table may be altered; what they mean is kept. Where that
+   * may change with the rows, it is kept while nothing is written: to find it out may take scans of the table.
+   */
   async #plan(query: ReadingsQuery, signal: AbortSignal): Promise<Planned> {
     const columns = await this.#describe(query, signal);
     const known = this.#plans.get(query);
-    if (
-      known &&
-      isDeepStrictEqual(columns, known.columns) &&
-      !this.#probe.changes(known.roles.order) &&
-      !this.#probe.changes(known.roles.timestamp)
-    )
-      return known;
     const roles = rolesOf(query, columns);
+    const changes = this.#probe.changes(roles.order) || this.#probe.changes(roles.timestamp);
+    // Before anything is looked at: what is written meanwhile is looked for again next time.
+    const state = changes ? await this.#engine.state?.(signal) : undefined;
+    if (known && isDeepStrictEqual(columns, known.columns)) {
+      if (!changes || (state !== undefined && state === known.state)) return known;
+    }
     const order = await this.#probe.time(query, roles.order, signal);
     const timestamp =
       roles.timestamp === roles.order ? order : await this.#probe.postedTime(query, roles.timestamp, signal);
     const times = { order: order ?? { kind: 'naive' }, timestamp: timestamp ?? { kind: 'naive' } } as const;
     const plan = planOf(query, roles, times);
-    const planned = { query, columns, roles, plan, order: times.order, empty: order === undefined };
+    const planned = { query, columns, roles, plan, order: times.order, empty: order === undefined, state };
     if (order && timestamp) this.#plans.set(query, planned);
     return planned;
   }

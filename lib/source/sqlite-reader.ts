@@ -28,7 +28,11 @@ export interface RowsConsumer {
   drain(): Promise<void> | undefined;
 }
 
+let started = 0;
+
 export class SqliteReader {
+  /** No other reader's, before or after it. */
+  readonly id = ++started;
   readonly #process: ChildProcess;
   readonly #answers: SqliteAnswer[] = [];
   #waiting: { resolve: (answer: SqliteAnswer) => void; reject: (error: Error) => void } | undefined;

@@ -14,7 +14,7 @@ import { sqliteColumn, sqliteDialect, sqliteStatement } from './sqlite-dialect';
 import { SqliteError, sqliteError } from './sqlite-error';
 import { SqliteReader } from './sqlite-reader';
 import { TimeLimit } from './time-limit';
-import type { Sql } from './sql-text';
+import { sql, type Sql } from './sql-text';
 
 const IDLE_MS = 60_000;
 /** For processes to be gone, and their locks with them. */
@@ -42,6 +42,17 @@ export class SqliteEngine implements Engine {
 
   rows(statement: Sql, signal: AbortSignal): Promise<Cells[]> {
     return this.#run(signal, (reader) => rowsOf(reader, statement));
+  }
+
+  /**
+   * By the number that SQLite changes when another connection has committed, of data and of the schema ("PRAGMA
+   * data_version"). It can only be compared within one connection, which is a reader's; that writes nothing itself.
+   */
+  state(signal: AbortSignal): Promise<string | undefined> {
+    return this.#run(signal, async (reader) => {
+      const [[version] = []] = await rowsOf(reader, sql`SELECT data_version FROM pragma_data_version`);
+      return version === undefined || version === null ? undefined : `${reader.id} ${version}`;
+    });
   }
 
   describe(statement: Sql, signal: AbortSignal): Promise<ColumnInfo[]> {

@@ -6,13 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'libsql';
 import { parseDatabaseUrl } from '../../lib/database-url';
+import { SqlSource } from '../../lib/source/sql-source';
 import { SqliteEngine } from '../../lib/source/sqlite';
 import { preview } from '../../lib/preview';
 import { sqliteDialect, sqliteStatement } from '../../lib/source/sqlite-dialect';
 import { SqliteReader } from '../../lib/source/sqlite-reader';
 import { until } from '../support/until';
 import { writeTime, type EngineFixture } from './fixture';
-import { DAY, Harness, longQuery, valuesOf, windowStatement } from './harness';
+import { DAY, Harness, longQuery, valuesOf, windowStatement, type Posted } from './harness';
 import { sourceContract } from './source-contract';
 
 describe('A source on SQLite', () => {
@@ -325,6 +326,54 @@ describe('A source on SQLite', () => {
           FROM readings WHERE :start_time <= :end_time`;
         assert.deepEqual(valuesOf((await harness.posted({ from: 'sql', sql }, DAY, { source })).a), [2, 3]);
       }
+    });
+
+    it('what a column of time holds is looked for again only when something was written', async () => {
+      let looks = 0;
+      class Counted extends SqliteEngine {
+        override rows(...args: Parameters<SqliteEngine['rows']>): ReturnType<SqliteEngine['rows']> {
+          looks++;
+          return super.rows(...args);
+        }
+      }
+      for (const journal of ['DELETE', 'WAL']) {
+        await harness.table({ sensor: 'text', ts: 'integer', value: 'real' });
+        database.exec("INSERT INTO readings VALUES ('a', 1767225600, 1)");
+        database.prepare(`PRAGMA journal_mode = ${journal}`).all();
+        const source = new SqlSource('counted', new Counted(settings()), 'UTC');
+        try {
+          const query = longQuery();
+          const read = (): Promise<Posted> => harness.posted(query, DAY, { source });
+          await read();
+          looks = 0;
+          for (let window = 0; window < 3; window++) assert.deepEqual(valuesOf((await read()).a), [1]);
+          assert.equal(looks, 0, journal);
+          database.exec("INSERT INTO readings VALUES ('a', 1767225601, 2)");
+          assert.deepEqual(valuesOf((await read()).a), [1, 2]);
+          assert.notEqual(looks, 0, journal);
+          // In several processes: none takes another's word for what has not changed in its own sight.
+          await Promise.all([read(), read(), read()]);
+          database.exec("INSERT INTO readings VALUES ('a', '2026-01-01T06:00:00Z', 3)");
+          for (const one of await Promise.allSettled([read(), read(), read(), read()])) {
+            assert.equal(one.status, 'rejected', journal);
+          }
+          await assert.rejects(read(), { code: 'TM_QUERY_COLUMNS' });
+        } finally {
+          await source.close();
+          database.prepare('PRAGMA journal_mode = DELETE').all();
+        }
+      }
+    });
+
+    it('what a process that is gone has seen says nothing to the one that comes after it', async () => {
+      await harness.table({ sensor: 'text', ts: 'integer', value: 'real' });
+      database.exec("INSERT INTO readings VALUES ('a', 1767225600, 1)");
+      const source = harness.open();
+      const query = longQuery();
+      assert.deepEqual(valuesOf((await harness.posted(query, DAY, { source })).a), [1]);
+      database.exec("INSERT INTO readings VALUES ('a', '2026-01-01T06:00:00Z', 2)");
+      await fixture.cut();
+      await assert.rejects(harness.posted(query, DAY, { source }), { code: 'TM_QUERY_COLUMNS' });
     });
 
     it('numbers of time that were stored as texts are refused, for no window would find them', async () => {

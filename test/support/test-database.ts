@@ -10,12 +10,15 @@ export interface TestDatabase {
   command(sql: string): Promise<void>;
 }
 
-/** An empty database on the tests' PostgreSQL, for the tests of one describe. */
-export function testDatabase(): TestDatabase {
+/**
+ * An empty database, for the tests of one describe.
+ * @param serverUrl of a database from which it may be made; default: of the tests' PostgreSQL
+ */
+export function testDatabase(serverUrl: () => Promise<string> | string = postgresUrl): TestDatabase {
   const name = `tm_test_${randomBytes(6).toString('hex')}`;
   let server: string | undefined;
   const command = async (sql: string): Promise<void> => {
-    server = await postgresUrl();
+    server = await serverUrl();
     const client = new Client(server);
     await client.connect();
     try {
