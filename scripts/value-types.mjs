@@ -12,7 +12,7 @@ const DOCUMENT = join(root, 'docs/value-types.md');
 const HEAD = `# What is posted of each column type
 
 Written by \`npm run value-types\` from a run of the contract suite (test/contract): each line was read from a real
-database. Timestamps are in the default format, ISO 8601 in UTC.
+database, unless its section says otherwise. Timestamps are in the default format, ISO 8601 in UTC.
 `;
 
 const cell = (text) => `\`${text.replaceAll('|', '\\|').replaceAll('\n', '\\n')}\``;

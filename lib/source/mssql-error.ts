@@ -24,6 +24,8 @@ const TIMEOUT: Meaning = {
   advice: 'The query took longer than the statement timeout. Is there an index on the timestamp column?',
 };
 
+const MISTAKE: Meaning = { code: 'TM_QUERY_FAILED', advice: 'Check table, columns and SQL in tm-fetch.' };
+
 /** By number: SQL Server documentation, "Database engine events and errors". */
 const MEANINGS: Readonly<Record<number, Meaning>> = {
   229: PERMISSION,
@@ -42,11 +44,22 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   922: STOPPING,
   6005: STOPPING,
   17142: STOPPING,
+  976: STOPPING,
+  982: STOPPING,
+  983: STOPPING,
+  1205: { code: 'TM_QUERY_TIMEOUT', advice: 'The read and a writer waited for each other, and it gave way.' },
   1222: { code: 'TM_QUERY_TIMEOUT', advice: 'Another connection holds a lock on the rows.' },
   1033: {
     code: 'TM_QUERY_FAILED',
     advice: 'The SQL is selected from: leave its ORDER BY out, rows are put in order of time.',
   },
+};
+
+/** From here on the server has trouble of its own: no memory, no room, a fault that ends the connection. */
+const SEVERITY_OF_ITS_OWN = 17;
+const TROUBLE: Meaning = {
+  code: 'TM_DATABASE_UNREACHABLE',
+  advice: 'That is the server’s own trouble, and not of the SQL: see its error log.',
 };
 
 /** Of a transaction at snapshot isolation: the database, or a linked server, does not have it. */
@@ -56,12 +69,9 @@ const NO_TRANSACTION = new Set([3910, 7390, 7391, 7395, 7396, 8501, 8509, 8522])
 
 export function mssqlError(thrown: unknown): Error {
   if (thrown instanceof TmError || (thrown instanceof Error && thrown.name === 'AbortError')) return thrown;
-  const { code, number } = numbered(thrown);
+  const { code, number, severity } = numbered(thrown);
   if (number === undefined) return withoutNumber(thrown, code);
-  const meaning = MEANINGS[number] ?? {
-    code: 'TM_QUERY_FAILED' as const,
-    advice: 'Check table, columns and SQL in tm-fetch.',
-  };
+  const meaning = MEANINGS[number] ?? (severity < SEVERITY_OF_ITS_OWN ? MISTAKE : TROUBLE);
   return new TmError(meaning.code, `The database says: ${reasonOf(thrown)} (${number}). ${meaning.advice}`, {
     cause: thrown,
   });
@@ -75,12 +85,13 @@ export function lacksTransaction(thrown: unknown): boolean {
   return NO_TRANSACTION.has(numbered(thrown).number ?? 0);
 }
 
-/** @returns the driver's code, and the server's number where the server said something */
-function numbered(thrown: unknown): { code: string; number: number | undefined } {
-  const { code, number } = thrown as { code?: unknown; number?: unknown };
+/** @returns the driver's code, and the server's number and severity where the server said something */
+function numbered(thrown: unknown): { code: string; number: number | undefined; severity: number } {
+  const { code, number, class: severity } = thrown as { code?: unknown; number?: unknown; class?: unknown };
   return {
     code: typeof code === 'string' ? code : '',
     number: typeof number === 'number' ? number : undefined,
+    severity: typeof severity === 'number' ? severity : 0,
   };
 }
 

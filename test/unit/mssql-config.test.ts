@@ -95,6 +95,12 @@ describe('A connection to SQL Server', () => {
       ],
       [{ number: 229, message: 'SELECT was denied' }, 'TM_DATABASE_REFUSED', /Grant the user SELECT/],
       [{ number: 1033, message: 'ORDER BY' }, 'TM_QUERY_FAILED', /leave its ORDER BY out/],
+      [{ number: 208, class: 16, message: 'Invalid object name' }, 'TM_QUERY_FAILED', /Check table/],
+      // Outages: no task is given up for them.
+      [{ number: 1105, class: 17, message: 'tempdb is full' }, 'TM_DATABASE_UNREACHABLE', /its error log/],
+      [{ number: 40501, class: 20, message: 'The service is busy' }, 'TM_DATABASE_UNREACHABLE', /40501/],
+      [{ number: 983, class: 14, message: 'replica' }, 'TM_DATABASE_UNREACHABLE', /stopping or starting/],
+      [{ number: 1205, class: 13, message: 'deadlock victim' }, 'TM_QUERY_TIMEOUT', /gave way/],
       [{ number: 1222, message: 'Lock request' }, 'TM_QUERY_TIMEOUT', /lock/],
       [{ code: 'ELOGIN', message: "Login failed for user 'x'." }, 'TM_DATABASE_REFUSED', /user, password/],
       [{ code: 'ETIMEOUT', name: 'RequestError', message: 'Timeout' }, 'TM_QUERY_TIMEOUT', /index/],
