@@ -3,6 +3,7 @@ import { engines } from './engines';
 import { live } from './live';
 import { micro } from './micro';
 import { peers } from './peers';
+import { plot } from './plot';
 import { profile } from './profile';
 import { queue } from './queue';
 import { scaling } from './scaling';
@@ -23,6 +24,7 @@ const OF_NUMBERS: Readonly<Record<string, (...args: number[]) => Promise<void>>>
   live,
   micro,
   profile,
+  plot,
 };
 const OF_A_BROKER: Readonly<Record<string, (windows?: number, kind?: BrokerKind) => Promise<void>>> = {
   workers,

@@ -287,7 +287,7 @@ export class BatchBuilder implements RowSink {
       end_time: span.end,
       body: joinParts(parts, span.start, span.end),
       readings,
-      sensors: [...new Set(parts.map(({ sensor }) => sensor.name))],
+      sensors: parts.map(({ sensor }) => sensor.name),
       counts: this.#closedCounts,
       resumeAt,
     });

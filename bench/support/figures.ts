@@ -32,7 +32,7 @@ export interface Measurement {
   readonly notes: readonly string[];
 }
 
-const RESULTS = join(__dirname, '..', 'results');
+export const RESULTS = join(__dirname, '..', 'results');
 
 /** Prints the table, and keeps it beside the scripts for the plot and for comparing. */
 export async function report(name: string, measurement: Measurement, versions: Versions): Promise<void> {

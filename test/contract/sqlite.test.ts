@@ -372,6 +372,7 @@ describe('A source on SQLite', () => {
       const query = longQuery();
       assert.deepEqual(valuesOf((await harness.posted(query, DAY, { source })).a), [1]);
       database.exec("INSERT INTO readings VALUES ('a', '2026-01-01T06:00:00Z', 2)");
+      assert.ok(fixture.cut);
       await fixture.cut();
       await assert.rejects(harness.posted(query, DAY, { source }), { code: 'TM_QUERY_COLUMNS' });
     });
