@@ -38,7 +38,6 @@ interface Caught {
   readonly windowsPerSecond: number;
   /** Of all windows, warm-up included. */
   readonly wireBytes: number;
-  readonly posts: number;
   /** Of the Node-RED processes together, for one window. */
   readonly cpuMs: number;
   /** The fewest windows that one of the machines delivered. */
@@ -179,12 +178,11 @@ async function catchUp(database: BenchDatabase, sink: Sink, shared: Shared): Pro
     await nodeReds[0]?.send('trigger', {});
     await done;
     const figures = await Promise.all(nodeReds.map((nodeRed) => nodeRed.figures()));
-    const { posts, bytesOnWire, readings: posted } = await sink.take();
+    const { bytesOnWire, readings: posted } = await sink.take();
     if (posted < readings.rows) throw new Error(`${posted} readings of ${readings.rows} were posted`);
     return {
       windowsPerSecond: (windows - warmUp) / ((doneAt - beganAt) / 1000),
       wireBytes: bytesOnWire,
-      posts,
       cpuMs: figures.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / windows,
       fewest: Math.min(...counts),
     };

@@ -42,13 +42,21 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   596: STOPPING,
   921: STOPPING,
   922: STOPPING,
+  927: STOPPING,
+  942: STOPPING,
   6005: STOPPING,
   17142: STOPPING,
   976: STOPPING,
   982: STOPPING,
   983: STOPPING,
-  1205: { code: 'TM_QUERY_TIMEOUT', advice: 'The read and a writer waited for each other, and it gave way.' },
+  1205: {
+    code: 'TM_DATABASE_UNREACHABLE',
+    advice: 'The read and a writer waited for each other, and the read gave way.',
+  },
   1222: { code: 'TM_QUERY_TIMEOUT', advice: 'Another connection holds a lock on the rows.' },
+  // Said as trouble of the server's own, but of a statement that is too complex for it.
+  8631: MISTAKE,
+  8632: MISTAKE,
   1033: {
     code: 'TM_QUERY_FAILED',
     advice: 'The SQL is selected from: leave its ORDER BY out, rows are put in order of time.',

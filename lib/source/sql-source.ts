@@ -24,6 +24,8 @@ interface Planned extends PlannedQuery {
   readonly empty: boolean;
   /** Of the database before its columns of time were looked into, where they may hold something else later. */
   readonly state: string | undefined;
+  /** When its columns of time were looked into, by performance.now(). */
+  readonly at: number;
 }
 
 /** Any edges will do where no row is read; an instant serves timestamps of all kinds. */
@@ -162,7 +164,8 @@ export class SqlSource implements Source {
 
   /**
    * What the query's columns are is asked each time, for a table may be altered; what they mean is kept. Where that
-   * may change with the rows, it is kept while nothing is written: to find it out may take scans of the table.
+   * may change with the rows, it is kept while nothing is written, for an hour: to find it out may take scans of the
+   * table, and rows that were written ahead of their time come of age by the clock alone.
    */
   async #plan(query: ReadingsQuery, signal: AbortSignal): Promise<Planned> {
     const columns = await this.#describe(query, signal);
@@ -172,14 +175,25 @@ export class SqlSource implements Source {
     // Before anything is looked at: what is written meanwhile is looked for again next time.
     const state = changes ? await this.#engine.state?.(signal) : undefined;
     if (known && isDeepStrictEqual(columns, known.columns)) {
-      if (!changes || (state !== undefined && state === known.state)) return known;
+      const fresh = performance.now() - known.at < LOOKED_AGAIN_AFTER_MS;
+      if (!changes || (fresh && state !== undefined && state === known.state)) return known;
     }
+    const at = performance.now();
     const order = await this.#probe.time(query, roles.order, signal);
     const timestamp =
       roles.timestamp === roles.order ? order : await this.#probe.postedTime(query, roles.timestamp, signal);
     const times = { order: order ?? { kind: 'naive' }, timestamp: timestamp ?? { kind: 'naive' } } as const;
     const plan = planOf(query, roles, times);
-    const planned = { query, columns, roles, plan, order: times.order, empty: order === undefined, state };
+    const planned = {
+      query,
+      columns,
+      roles,
+      plan,
+      order: times.order,
+      empty: order === undefined,
+      state,
+      at,
+    };
     if (order && timestamp) this.#plans.set(query, planned);
     return planned;
   }
@@ -236,6 +250,8 @@ export class SqlSource implements Source {
 }
 
 const silent = (): void => undefined;
+
+const LOOKED_AGAIN_AFTER_MS = 3_600_000;
 
 /** 1900-01-01T00:00:00Z. What is older was not measured: years 1 and 1753 are how programs write that they know none. */
 const EARLIEST = -2_208_988_800;

@@ -2,7 +2,7 @@
  * A process that reads one SQLite file. SQLite works in the process that asks it, without a pause: a sort of a large
  * table would hold up every flow, and nothing could end it. This one may be ended at any time; it only reads.
  */
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { TmError, reasonOf } from '../errors';
 import { loadFirstDriver } from './driver';
@@ -27,18 +27,46 @@ interface Statement {
   iterate(...values: readonly SqliteValue[]): IterableIterator<unknown>;
 }
 
+/** Which file was opened, whatever has its name by now. */
+interface Opened {
+  readonly path: string;
+  readonly device: bigint;
+  readonly inode: bigint;
+}
+
+let opened: Opened | undefined;
 let database: Database | undefined;
 /** The rows of the statement that is under way. */
 let rows: Iterator<unknown> | undefined;
 const writer = new CellChunkWriter();
 
+/** @throws TmError TM_DATABASE_UNREACHABLE; the file system's error */
+function fileAt(path: string): Opened {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  if (found) return { path, device: found.dev, inode: found.ino };
+  throw new TmError(
+    'TM_DATABASE_UNREACHABLE',
+    `There is no file ${path}. Check the path in the database URL: sqlite:///plant.db is relative to where Node-RED was started, sqlite:////data/plant.db is not.`,
+  );
+}
+
+/**
+ * A file that is restored or rotated takes the name of the one that is open, which goes on being read as if nothing
+ * had happened: windows would come out empty, and what is in the new file would never be asked for.
+ * @throws TmError TM_DATABASE_UNREACHABLE; this process is of no more use then
+ */
+function assertSameFile(): void {
+  if (!opened) return;
+  const { device, inode } = fileAt(opened.path);
+  if (device === opened.device && inode === opened.inode) return;
+  throw new TmError(
+    'TM_DATABASE_UNREACHABLE',
+    `The file ${opened.path} was replaced by another while it was open. It is opened anew.`,
+  );
+}
+
 async function open(file: string): Promise<void> {
-  if (!existsSync(file)) {
-    throw new TmError(
-      'TM_DATABASE_UNREACHABLE',
-      `There is no file ${file}. Check the path in the database URL: sqlite:///plant.db is relative to where Node-RED was started, sqlite:////data/plant.db is not.`,
-    );
-  }
+  opened = fileAt(file);
   database = await loadFirstDriver<Database>({
     'better-sqlite3': async () => {
       const { default: Driver } = await import('better-sqlite3');
@@ -85,6 +113,7 @@ function chunk(): SqliteAnswer {
     const next = rows?.next();
     if (!next || next.done) {
       end();
+      assertSameFile();
       return { rows: writer.take(), last: true };
     }
     writer.add(next.value as readonly Cell[]);

@@ -58,8 +58,13 @@ export class DatabaseStore implements StateStore {
     return this.#inTurn(kind, name, (turns) =>
       turns.take(() => {
         if (kind === 'bookmark' && this.#bookmarks) {
-          return this.#ask('TM_STATE_UNREADABLE', async (transaction) =>
-            this.#recordOf(transaction, kind, name, await rowOf(transaction, kind, name)),
+          // Both tables as of one moment: another process's commit between them would look like a bookmark that
+          // was moved by hand.
+          return this.#ask(
+            'TM_STATE_UNREADABLE',
+            async (transaction) =>
+              this.#recordOf(transaction, kind, name, await rowOf(transaction, kind, name)),
+            { isolationLevel: 'repeatable read' },
           );
         }
         // One statement needs no transaction: machines that share a queue look before and after each window.
@@ -187,8 +192,12 @@ export class DatabaseStore implements StateStore {
   }
 
   /** In one transaction. */
-  #ask<Result>(code: TmErrorCode, work: (transaction: Knex.Transaction) => Promise<Result>): Promise<Result> {
-    return this.#twice(code, () => this.#knex.transaction(work));
+  #ask<Result>(
+    code: TmErrorCode,
+    work: (transaction: Knex.Transaction) => Promise<Result>,
+    config: Knex.TransactionConfig = {},
+  ): Promise<Result> {
+    return this.#twice(code, () => this.#knex.transaction(work, config));
   }
 
   /**

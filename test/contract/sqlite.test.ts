@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { ChildProcess, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, readlink, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'libsql';
+import sinon from 'sinon';
 import { parseDatabaseUrl } from '../../lib/database-url';
 import { SqlSource } from '../../lib/source/sql-source';
 import { SqliteEngine } from '../../lib/source/sqlite';
@@ -202,6 +203,57 @@ describe('A source on SQLite', () => {
       },
     );
 
+    describe('a file that is replaced by another', () => {
+      const live = (): string => join(folder, 'live.db');
+      const put = async (...values: number[]): Promise<void> => {
+        const made = join(folder, 'made.db');
+        const file = new Database(made);
+        file.exec('CREATE TABLE readings (sensor text, ts integer, value real)');
+        for (const value of values)
+          file.exec(`INSERT INTO readings VALUES ('a', ${1767225600 + value}, ${value})`);
+        file.close();
+        await rename(made, live());
+      };
+      const replaced = { code: 'TM_DATABASE_UNREACHABLE', message: /live\.db was replaced by another/ };
+      beforeEach(() => put(1));
+
+      it('is opened anew, before anything is taken for an empty window', async () => {
+        const source = harness.open({ address: { ...settings().address, database: live() } });
+        const query = longQuery();
+        const read = async (): Promise<unknown[]> =>
+          valuesOf((await harness.posted(query, DAY, { source })).a);
+        assert.deepEqual(await read(), [1]);
+        await put(1, 2);
+        await assert.rejects(source.clock(), replaced);
+        assert.deepEqual(await read(), [1, 2]);
+        await put(1, 2, 3);
+        await assert.rejects(read(), replaced);
+        assert.deepEqual(await read(), [1, 2, 3]);
+        await rm(live());
+        await assert.rejects(read(), { code: 'TM_DATABASE_UNREACHABLE', message: /There is no file/ });
+      });
+
+      it('in the middle of a result ends that as a failure', async () => {
+        const reader = await SqliteReader.open(live(), new AbortController().signal);
+        const text =
+          'WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT i FROM n';
+        let chunks = 0;
+        try {
+          const reading = reader.read(
+            { text, values: [] },
+            {
+              columns: () => ({ row: () => undefined }),
+              drain: () => (chunks++ === 0 ? put(1, 2) : undefined),
+            },
+          );
+          await assert.rejects(reading, replaced);
+          assert(chunks > 1);
+        } finally {
+          await reader.end();
+        }
+      });
+    });
+
     it('reads beside a writer in its journal, and does not write itself', async () => {
       await harness.readings([['a', '2026-01-01T00:00:00Z', '1']]);
       database.prepare('PRAGMA journal_mode = WAL').all();
@@ -348,6 +400,14 @@ describe('A source on SQLite', () => {
           looks = 0;
           for (let window = 0; window < 3; window++) assert.deepEqual(valuesOf((await read()).a), [1]);
           assert.equal(looks, 0, journal);
+          // What was written ahead of its time comes of age unseen.
+          const now = performance.now();
+          const clock = sinon.stub(performance, 'now').callsFake(() => now + 3_600_000);
+          await read().finally(() => {
+            clock.restore();
+          });
+          assert.notEqual(looks, 0, journal);
+          looks = 0;
           database.exec("INSERT INTO readings VALUES ('a', 1767225601, 2)");
           assert.deepEqual(valuesOf((await read()).a), [1, 2]);
           assert.notEqual(looks, 0, journal);

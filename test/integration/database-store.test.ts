@@ -6,6 +6,7 @@ import { parseDatabaseUrl } from '../../lib/database-url';
 import type { BookmarkTableSettings } from '../../lib/state/bookmark-table';
 import { DatabaseStore } from '../../lib/state/database-store';
 import { testDatabase } from '../support/test-database';
+import { until } from '../support/until';
 
 const WINDOW = { start_time: '2026-01-31T12:00:00Z', end_time: '2026-01-31T12:01:00Z' };
 
@@ -295,6 +296,28 @@ describe('state in a PostgreSQL database', () => {
         },
       );
       assert.deepEqual(await store.read('bookmark', 'a'), record);
+    });
+
+    it('is read together with the rest as of one moment, whoever commits meanwhile', async () => {
+      await admin.raw(`create table bookmarks (${columns} timestamp timestamp)`);
+      const store = open({});
+      const record = { position: '2026-01-31T12:00:00Z', issued: [WINDOW], ahead: [] };
+      await store.write('bookmark', 'K101', record);
+      const reading = await admin.transaction(async (transaction) => {
+        await transaction.raw('lock table bookmarks in access exclusive mode');
+        const read = store.read('bookmark', 'K101');
+        await until(async () => {
+          const { rows } = await transaction.raw<{ rows: unknown[] }>(
+            'select 1 from pg_locks where not granted',
+          );
+          return rows.length > 0;
+        });
+        const next = JSON.stringify({ ...record, position: '2026-01-31T12:01:00Z', issued: [] });
+        await transaction('tm_state').where('record', 'like', '%issued%').update({ record: next });
+        await transaction('bookmarks').where('name', 'K101').update({ timestamp: '2026-01-31 12:01:00' });
+        return { read };
+      });
+      assert.deepEqual(await reading.read, record);
     });
 
     it('keeps tasks out of it', async () => {

@@ -49,7 +49,8 @@ describe('The files of deploy/', () => {
 
   it('neither a package nor an image with the secrets that an administrator has written beside them', async function () {
     this.timeout(60_000);
-    const secrets = ['deploy/.env', 'deploy/.env.old', 'deploy/compose.override.yml'];
+    const overrides = ['deploy/compose.override.yml', 'deploy/compose.override.yaml'];
+    const secrets = ['deploy/.env', 'deploy/.env.old', ...overrides];
     await cp(join(PROJECT, 'package.json'), join(directory.path, 'package.json'));
     await cp(join(PROJECT, 'deploy'), join(directory.path, 'deploy'), { recursive: true });
     for (const file of secrets) await writeFile(join(directory.path, file), 'API_KEY=a-secret\n');
@@ -64,7 +65,7 @@ describe('The files of deploy/', () => {
     for (const file of secrets) assert(!packed.includes(file), file);
     // Of an ignore file the last line that fits decides.
     const rules = read('deploy/Dockerfile.dockerignore').trim().split('\n');
-    for (const rule of ['deploy/.env*', 'deploy/compose.override.yml'])
+    for (const rule of ['deploy/.env*', 'deploy/compose.override.*'])
       assert(rules.indexOf(rule) > rules.indexOf('!deploy'), rule);
   });
 
