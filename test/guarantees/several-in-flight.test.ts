@@ -6,7 +6,7 @@ import { usePlant } from '../support/plant';
 import { until } from '../support/until';
 
 const START = '2026-01-01T00:00:00Z';
-const WINDOWS = 40;
+const WINDOWS = 100;
 const WINDOW_SECONDS = 60;
 
 describe('Several windows in flight', () => {
@@ -16,7 +16,7 @@ describe('Several windows in flight', () => {
   const at = (window: number): string =>
     new Date(Date.parse(START) + window * WINDOW_SECONDS * 1000).toISOString().replace('.000Z', 'Z');
 
-  for (const inFlight of [2, 5, 16]) {
+  for (const inFlight of [2, 5, 16, 64]) {
     it(`${inFlight} at a time: the bookmark waits for one that fails, which alone is sent again`, async () => {
       const [failing, next] = [at(3), at(4)];
       let failures = 0;
