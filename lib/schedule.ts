@@ -66,6 +66,8 @@ interface Slot {
   readonly window: Window;
   transfer: Transfer | undefined;
   failures: number;
+  /** In a few words, while it does not get on: `endpoint 503`. */
+  waitingFor: string | undefined;
   /** Process time (ms) before which a failed window is not tried again. */
   notBefore: number;
 }
@@ -335,7 +337,7 @@ export class Schedule {
     if (this.bookmark.lease.state !== 'mine') return;
     for (const window of this.bookmark.issued) {
       if (this.#slots.some((slot) => sameWindow(slot.window, window))) continue;
-      this.#slots.push({ window, transfer: undefined, failures: 0, notBefore: 0 });
+      this.#slots.push({ window, transfer: undefined, failures: 0, waitingFor: undefined, notBefore: 0 });
     }
   }
 
@@ -351,8 +353,8 @@ export class Schedule {
       const transfer = this.surroundings.transfers.issue(slot.window, { bookmark: this.bookmark.name });
       slot.transfer = transfer;
       transfer.onWaiting = (reason) => {
-        if (reason === undefined) this.#tellState();
-        else this.surroundings.onState({ state: 'waiting', reason });
+        slot.waitingFor = reason;
+        this.#tellState();
       };
       const commit = this.#commits.of(transfer);
       transfer.onStalled = (message) => {
@@ -376,7 +378,8 @@ export class Schedule {
     slot.failures++;
     const pause = backoff(slot.failures);
     slot.notBefore = performance.now() + pause;
-    this.#waiting(error);
+    slot.waitingFor = SHORT_REASONS[error.code];
+    this.#tellState();
     this.#retryIn(pause);
   }
 
@@ -435,7 +438,13 @@ export class Schedule {
   }
 
   #tellState(): void {
-    if (this.#closed || this.#slots.some((slot) => slot.failures > 0)) return;
+    if (this.#closed) return;
+    // Before anything else: a heartbeat that has nothing to do must not make an outage look like none.
+    const reason = this.#slots.find(({ waitingFor }) => waitingFor !== undefined)?.waitingFor;
+    if (reason !== undefined) {
+      this.surroundings.onState({ state: 'waiting', reason });
+      return;
+    }
     const { position } = this.bookmark;
     if (position === undefined) return;
     const { reckoned } = this.#clock;

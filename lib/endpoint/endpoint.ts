@@ -63,7 +63,11 @@ export class Endpoint {
   get held(): TmError | undefined {
     const { state, lastFailure } = this.#line.gate;
     return state.state === 'hold' && lastFailure
-      ? holdError(this.address, lastFailure, 'No window is lost meanwhile')
+      ? holdError(
+          this.address,
+          lastFailure,
+          'No window is lost meanwhile; a message that belongs to none is given up after a while, and told',
+        )
       : undefined;
   }
 

@@ -96,7 +96,10 @@ async function endOnce(
   else done();
 }
 
-/** A node whose settings are wrong: says so at deploy, and again to each message. */
+/**
+ * A node whose settings are wrong: says so at deploy, and again to each message. Not to those of a window, which is
+ * sent again by itself, for as long as it takes.
+ */
 function refusing(
   RED: NodeAPI,
   node: ConnectorNode,
@@ -114,8 +117,9 @@ function refusing(
     async input(message, send) {
       await whileRefused(message, send);
       // Its window is not delivered, whoever else has taken it.
-      transfers.get(idsOf(message).transfer)?.fail(error);
-      throw error;
+      const transfer = transfers.get(idsOf(message).transfer);
+      if (!transfer) throw error;
+      transfer.fail(error);
     },
     close: () => {
       watched.refusals.delete(error);

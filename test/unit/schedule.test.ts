@@ -88,6 +88,23 @@ describe('A schedule', () => {
     sinon.restore();
   });
 
+  it('waits for what a window waits for until that is over, whatever heartbeats come meanwhile', async () => {
+    await schedule.heartbeat();
+    const [transfer] = emitted;
+    assert(transfer);
+    transfer.onWaiting?.('endpoint 503');
+    for (let heartbeat = 0; heartbeat < 3; heartbeat++) {
+      await timers.tickAsync(10_000);
+      await schedule.heartbeat();
+      assert.deepEqual(states.at(-1), { state: 'waiting', reason: 'endpoint 503' });
+    }
+    transfer.onWaiting?.(undefined);
+    assert.equal(states.at(-1)?.state, 'behind');
+    deliver(transfer);
+    await commit(transfer);
+    assert(!states.slice(-1).some(({ state }) => state === 'waiting'));
+  });
+
   it('catches up window after window from one heartbeat, then waits for data', async () => {
     await schedule.heartbeat();
     for (let index = 0; index < 3; index++) {
