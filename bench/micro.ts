@@ -1,6 +1,6 @@
 /**
  * The hot loops alone, without database and network: bytes of PostgreSQL's rows to bodies.
- * `npm run bench -- micro [repeats]`
+ * `npm run bench -- micro [repeats] [sensors]`
  */
 import { BatchBuilder } from '../lib/batch';
 import { DataRowReader } from '../lib/source/data-row';
@@ -8,17 +8,17 @@ import type { RowSink } from '../lib/source/rows';
 import { longPlan } from '../test/support/reading-plan';
 import { report, spreadOf } from './support/figures';
 
-const SENSORS = 500;
-const SECONDS = 200;
+const ROWS = 100_000;
 const CHUNK_BYTES = 65_536;
 const START = Date.parse('2026-01-01T00:00:00Z') / 1000;
 
-export async function micro(repeats = 15): Promise<void> {
-  const bytes = Buffer.concat([...dataRows()]);
-  const rows = SENSORS * SECONDS;
+export async function micro(repeats = 15, sensors = 500): Promise<void> {
+  const seconds = Math.ceil(ROWS / sensors);
+  const bytes = Buffer.concat([...dataRows(sensors, seconds)]);
+  const rows = sensors * seconds;
   let bodies = 0;
   const settings = {
-    window: { start: START, end: START + SECONDS },
+    window: { start: START, end: START + seconds },
     timeZone: 'UTC',
     timestampFormat: 'iso',
     readingsPerBatch: 10_000,
@@ -59,7 +59,7 @@ export async function micro(repeats = 15): Promise<void> {
   await report(
     'micro',
     {
-      title: `The hot loops alone, ${rows.toLocaleString('en-US')} readings in memory`,
+      title: `The hot loops alone, ${rows.toLocaleString('en-US')} readings of ${sensors.toLocaleString('en-US')} sensors in memory`,
       columns: ['way', 'rows/s', 'least', 'most', 'MB/s in'],
       rows: [...times].map(([way, each]) => {
         const rate = spreadOf(each.map((ms) => (rows / ms) * 1000));
@@ -80,10 +80,10 @@ function readAll(bytes: Buffer, sink: RowSink, afterChunk: () => void = () => un
   }
 }
 
-function* dataRows(): Generator<Buffer> {
-  for (let second = 0; second < SECONDS; second++) {
+function* dataRows(sensors: number, seconds: number): Generator<Buffer> {
+  for (let second = 0; second < seconds; second++) {
     const timestamp = new Date((START + second) * 1000).toISOString().slice(0, 19).replace('T', ' ');
-    for (let sensor = 0; sensor < SENSORS; sensor++) {
+    for (let sensor = 0; sensor < sensors; sensor++) {
       const value = 50 + ((second * 7919 + sensor * 104_729) % 100_000) / 1000;
       yield dataRow([`${timestamp}+00`, `K101.VIB_${String(sensor).padStart(5, '0')}`, String(value)]);
     }

@@ -2,14 +2,15 @@
  * Readings, one after another in order of time, to the JSON bodies that are posted:
  * `{"start_time":…,"end_time":…,"data":{"<sensor>":[{"timestamp":…,"value":…},…]}}`.
  *
- * The hot loop of the connector. No object per reading and no number parsed to be printed again: each sensor
- * has a byte buffer that its readings are appended to, and a batch is those buffers joined.
+ * The hot loop of the connector. No object per reading and no number parsed to be printed again: what a reading
+ * has of its own is kept as bytes, and a batch is those bytes in order of sensors.
  *
  * The same rows give the same bodies, whatever order the database gives equal timestamps in: sensors stand in
  * order of their names, and readings of one sensor and timestamp in order of their bytes.
  */
+import { BatchReadings } from './batch-readings';
+import { grownNumbers } from './grown';
 import { KnownSensors, sameBytes } from './known-sensors';
-import { joinParts, type Part, type SensorReadings } from './sensor-readings';
 import type { ReadingPlan, TimeField } from './source/plan';
 import type { RowSink } from './source/rows';
 import { hasForm } from './source/time-column';
@@ -20,7 +21,8 @@ import { formatInstant, type Window, type WindowText } from './window';
 export interface Batch extends WindowText {
   readonly body: Buffer;
   readonly readings: number;
-  readonly sensors: readonly string[];
+  /** Those of its sensors that no batch before it had readings of. */
+  readonly newSensors: readonly string[];
   readonly counts: ReadingCounts;
   /**
    * The native timestamp that the next batch begins with, where a read can be taken up again; undefined after
@@ -79,7 +81,8 @@ export class BatchBuilder implements RowSink {
   readonly #tracked: boolean;
   readonly #sensors: KnownSensors;
 
-  /** Complete timestamps in the batch being built, and the run behind them that may still grow. */
+  /** Complete timestamps in the batch being built, and the run (readings of one timestamp) behind them that may still grow. */
+  readonly #readings = new BatchReadings();
   #closedReadings = 0;
   #closedBytes = 0;
   #closedCounts = new ReadingCounts();
@@ -92,11 +95,12 @@ export class BatchBuilder implements RowSink {
   #timely = true;
   #runNative = '';
   #runMark = '';
-  #tied: SensorReadings[] = [];
+  /** By the number that a sensor is posted under: 1 where a batch has had readings of it. */
+  #told = new Int32Array(64);
 
-  /** How the readings of the timestamp last seen begin; undefined where it is not one of a calendar. */
-  #prefix: Buffer | undefined;
-  #prefixRaw: Buffer = EMPTY;
+  /** The timestamp last seen is one of a calendar. */
+  #dated = false;
+  #timestampRaw: Buffer = EMPTY;
   #doubled = false;
 
   /** Start of the batch being built, in the format of edges. */
@@ -133,12 +137,11 @@ export class BatchBuilder implements RowSink {
       return;
     }
     if (this.#tracked) this.#ownTimestamp(bytes, starts[timestamp.field] ?? -1, ends[timestamp.field] ?? -1);
-    const prefix = this.#prefix;
-    if (!prefix) {
+    if (!this.#dated) {
       this.#runCounts.withoutTimestamp++;
       return;
     }
-    let known = this.#sensors.columns;
+    let known = 0;
     if (sensor) {
       const sensorStart = starts[sensor.field] ?? -1;
       if (sensorStart < 0) {
@@ -148,9 +151,9 @@ export class BatchBuilder implements RowSink {
       known = this.#sensors.at(bytes, sensorStart, ends[sensor.field] ?? -1);
     }
     for (let index = 0; index < values.length; index++) {
-      const readings = known[index];
+      const owner = this.#sensors.ownerOf(known, index);
       const value = values[index];
-      if (readings && value) this.#reading(readings, value, prefix, bytes, starts, ends);
+      if (owner >= 0 && value) this.#reading(owner, value, bytes, starts, ends);
     }
   }
 
@@ -175,9 +178,8 @@ export class BatchBuilder implements RowSink {
   }
 
   #reading(
-    sensor: SensorReadings,
+    sensor: number,
     { field, kind, padded }: ReadingPlan['values'][number],
-    prefix: Buffer,
     bytes: Buffer,
     starts: Int32Array,
     ends: Int32Array,
@@ -189,21 +191,19 @@ export class BatchBuilder implements RowSink {
       this.#runCounts.nullValues++;
       if (this.#settings.nullValues === 'skip') return;
     }
-    if (sensor.beginReading(this.#run)) this.#tied.push(sensor);
-    const before = sensor.length;
-    sensor.append(prefix);
-    if (!sensor.appendValue(kind, padded, bytes, start, ends[field] ?? -1)) this.#runCounts.notFinite++;
-    if (this.#extras.length > 0) this.#appendExtras(sensor, bytes, starts, ends);
-    sensor.endReading();
+    const readings = this.#readings;
+    readings.begin(sensor, this.#run);
+    if (!readings.appendValue(kind, padded, bytes, start, ends[field] ?? -1)) this.#runCounts.notFinite++;
+    if (this.#extras.length > 0) this.#appendExtras(bytes, starts, ends);
+    this.#runBytes += readings.end();
     if (this.#doubled) this.#runCounts.doubledHour++;
     this.#runReadings++;
-    this.#runBytes += sensor.length - before;
   }
 
-  #appendExtras(sensor: SensorReadings, bytes: Buffer, starts: Int32Array, ends: Int32Array): void {
+  #appendExtras(bytes: Buffer, starts: Int32Array, ends: Int32Array): void {
     for (const { key, of } of this.#extras) {
-      sensor.append(key);
-      sensor.appendValue(of.kind, of.padded, bytes, starts[of.field] ?? -1, ends[of.field] ?? -1);
+      this.#readings.append(key);
+      this.#readings.appendValue(of.kind, of.padded, bytes, starts[of.field] ?? -1, ends[of.field] ?? -1);
     }
   }
 
@@ -223,21 +223,22 @@ export class BatchBuilder implements RowSink {
     this.#run++;
     this.#runNative = native;
     this.#runMark = mark;
-    if (!this.#tracked) this.#setPrefix(mark, doubled);
+    if (!this.#tracked) this.#setTimestamp(mark, doubled);
     return true;
   }
 
   #ownTimestamp(source: Buffer, start: number, end: number): void {
-    if (start >= 0 && sameBytes(this.#prefixRaw, source, start, end)) return;
-    this.#prefixRaw = Buffer.from(source.subarray(Math.max(start, 0), end));
-    this.#prefix = undefined;
+    if (start >= 0 && sameBytes(this.#timestampRaw, source, start, end)) return;
+    this.#timestampRaw = Buffer.from(source.subarray(Math.max(start, 0), end));
+    this.#dated = false;
     if (start < 0) return;
-    const json = this.#timestamps.jsonIfTime(this.#prefixRaw.toString('latin1'));
-    if (json !== undefined) this.#setPrefix(json, this.#timestamps.doubled);
+    const json = this.#timestamps.jsonIfTime(this.#timestampRaw.toString('latin1'));
+    if (json !== undefined) this.#setTimestamp(json, this.#timestamps.doubled);
   }
 
-  #setPrefix(timestampJson: string, doubled: boolean): void {
-    this.#prefix = Buffer.from(`{"timestamp":${timestampJson},"value":`);
+  #setTimestamp(json: string, doubled: boolean): void {
+    this.#readings.head = Buffer.from(`{"timestamp":${json},"value":`);
+    this.#dated = true;
     this.#doubled = doubled;
   }
 
@@ -250,8 +251,6 @@ export class BatchBuilder implements RowSink {
       this.#closeCounts();
       return;
     }
-    for (const sensor of this.#tied) sensor.orderTies();
-    this.#tied = [];
     const { readingsPerBatch, maxBytes } = this.#settings;
     const tooMany = this.#closedReadings + this.#runReadings > readingsPerBatch;
     const tooLarge = this.#closedBytes + this.#runBytes > maxBytes;
@@ -277,38 +276,43 @@ export class BatchBuilder implements RowSink {
   }
 
   #push(
-    parts: readonly Part[],
+    readings: Int32Array,
     span: { readonly start: string; readonly end: string },
-    readings: number,
     resumeAt: string | undefined,
   ): void {
     this.#ready.push({
       start_time: span.start,
       end_time: span.end,
-      body: joinParts(parts, span.start, span.end),
-      readings,
-      sensors: parts.map(({ sensor }) => sensor.name),
+      body: this.#readings.body(readings, this.#sensors.posted, span),
+      readings: readings.length,
+      newSensors: this.#newSensors(readings),
       counts: this.#closedCounts,
       resumeAt,
     });
     this.#closedCounts = new ReadingCounts();
   }
 
+  #newSensors(readings: Int32Array): string[] {
+    const { names } = this.#sensors.posted;
+    this.#told = grownNumbers(this.#told, names.length);
+    const untold: string[] = [];
+    for (const reading of readings) {
+      const sensor = this.#readings.sensorOf(reading);
+      if (this.#told[sensor] === 1) continue;
+      this.#told[sensor] = 1;
+      untold.push(names[sensor] ?? '');
+    }
+    return untold;
+  }
+
   /** Makes a batch of everything before the run that begins at `runNative`, or of everything. */
   #cut(runNative: string | undefined): void {
     const end = this.#edgeAt(runNative);
-    const parts: Part[] = [];
-    for (const sensor of this.#sensors.inOrder()) {
-      const inRun = runNative !== undefined && sensor.run === this.#run;
-      const length = inRun ? sensor.runStart : sensor.length;
-      if (length > 0) parts.push({ sensor, start: 0, end: length });
-    }
-    this.#push(parts, { start: this.#start, end }, this.#closedReadings, runNative);
+    const readings = this.#readings.inOrder(this.#sensors.posted, this.#closedReadings);
+    this.#push(readings, { start: this.#start, end }, runNative);
     this.#complete = runNative === undefined;
-    for (const { sensor, end: cutAt } of parts) sensor.dropTo(cutAt);
     this.#start = end;
-    this.#closedReadings = 0;
-    this.#closedBytes = 0;
+    this.#dropClosed();
   }
 
   /**
@@ -318,32 +322,26 @@ export class BatchBuilder implements RowSink {
   #cutPieces(next: string | undefined): void {
     const { maxBytes } = this.#settings;
     const span = { start: this.#start, end: this.#edgeAt(next) };
-    let parts: Part[] = [];
+    const readings = this.#readings.inOrder(this.#sensors.posted, this.#closedReadings);
     let bytes = 0;
-    let readings = 0;
-    const flush = (resumeAt: string | undefined): void => {
-      this.#push(parts, span, readings, resumeAt);
-      parts = [];
-      bytes = 0;
-      readings = 0;
-    };
-    for (const sensor of this.#sensors.inOrder()) {
-      if (sensor.length === 0) continue;
-      let start = 0;
-      for (const entryEnd of sensor.entryEnds()) {
-        if (bytes + (entryEnd - start) > maxBytes && readings > 0) flush(undefined);
-        const last = parts[parts.length - 1];
-        if (last?.sensor === sensor) last.end = entryEnd;
-        else parts.push({ sensor, start, end: entryEnd });
-        bytes += entryEnd - start;
-        readings++;
-        start = entryEnd;
+    let from = 0;
+    readings.forEach((reading, index) => {
+      const more = this.#readings.bytesOf(reading);
+      if (bytes + more > maxBytes && index > from) {
+        this.#push(readings.subarray(from, index), span, undefined);
+        from = index;
+        bytes = 0;
       }
-    }
-    flush(next);
+      bytes += more;
+    });
+    this.#push(readings.subarray(from), span, next);
     this.#start = span.end;
     this.#complete = next === undefined;
-    for (const sensor of this.#sensors.inOrder()) sensor.dropTo(sensor.length);
+    this.#dropClosed();
+  }
+
+  #dropClosed(): void {
+    this.#readings.drop(this.#closedReadings);
     this.#closedReadings = 0;
     this.#closedBytes = 0;
   }

@@ -1,80 +1,100 @@
-/** The sensors of a read by their bytes in the database: what each is posted as is decided when it is first seen. */
-import { SensorReadings } from './sensor-readings';
+/**
+ * The sensors of a read by their bytes in the database: what each is posted as is decided when it is first seen.
+ * All in a few long arrays, for a plant has more sensors than a processor's cache has room for objects.
+ */
+import { grownBytes, grownNumbers } from './grown';
+import { PostedSensors } from './posted-sensors';
 import type { ReadingPlan } from './source/plan';
 import { refuseSameName } from './source/sensors';
 
-/** The readings of a row's values; undefined where they are not wanted. */
-type Readings = readonly (SensorReadings | undefined)[];
-
-interface KnownSensor {
-  readonly raw: Buffer;
-  readonly readings: Readings;
-  /** The sensor that followed this one last time: tables repeat their order, so it is tried first. */
-  next: KnownSensor | undefined;
-}
+const NONE = -1;
 
 export class KnownSensors {
-  /** Where rows name no sensor: what their values are readings of. */
-  readonly columns: Readings;
+  readonly posted = new PostedSensors();
 
   readonly #plan: ReadingPlan;
-  readonly #known = new Map<string, KnownSensor>();
-  readonly #posted = new Map<string, SensorReadings>();
-  #sorted: readonly SensorReadings[] | undefined;
-  #last: KnownSensor | undefined;
-  #first: KnownSensor | undefined;
+  /** Known sensors are numbered as they are first seen, too; where rows name none, there is one that owns all values. */
+  readonly #known = new Map<string, number>();
+  /** What each is called in the database, one behind the other, and where each begins. */
+  #raw: Buffer = Buffer.allocUnsafeSlow(4096);
+  #rawStarts = new Int32Array(256);
+  /** The one that followed each last time: tables repeat their order, so it is tried first. */
+  #next = new Int32Array(256);
+  /** Of each, for each value of a row: what it is posted as. */
+  #owners = new Int32Array(256);
+  /** What is called so in the database, by the number it is posted under. */
+  readonly #origins: string[] = [];
+  #last = NONE;
+  #first = NONE;
 
   constructor(plan: ReadingPlan) {
     this.#plan = plan;
-    this.columns = plan.sensor ? [] : plan.values.map(({ name }) => this.#readingsOf(name, ''));
+    if (!plan.sensor) this.#add('', Buffer.alloc(0));
   }
 
   /** A new timestamp: its sensors are expected in the order of the last one's. */
   rewind(): void {
-    this.#last = undefined;
+    this.#last = NONE;
   }
 
-  at(source: Buffer, start: number, end: number): Readings {
-    const expected = this.#last === undefined ? this.#first : this.#last.next;
-    if (expected !== undefined && sameBytes(expected.raw, source, start, end)) {
+  /** @returns the sensor's number among those that are known */
+  at(source: Buffer, start: number, end: number): number {
+    const expected = this.#last === NONE ? this.#first : (this.#next[this.#last] ?? NONE);
+    if (expected !== NONE && this.#is(expected, source, start, end)) {
       this.#last = expected;
-      return expected.readings;
+      return expected;
     }
     const key = source.toString('latin1', start, end);
-    let sensor = this.#known.get(key);
-    if (sensor === undefined) {
-      sensor = this.#firstSeen(Buffer.from(source.subarray(start, end)));
-      this.#known.set(key, sensor);
-    }
-    if (this.#last === undefined) this.#first = sensor;
-    else this.#last.next = sensor;
-    this.#last = sensor;
-    return sensor.readings;
+    const known = this.#known.get(key) ?? this.#add(key, source.subarray(start, end));
+    if (this.#last === NONE) this.#first = known;
+    else this.#next[this.#last] = known;
+    this.#last = known;
+    return known;
   }
 
-  /** In order of their names as they are posted. */
-  inOrder(): readonly SensorReadings[] {
-    this.#sorted ??= [...this.#posted.values()].sort((a, b) => Buffer.compare(a.order, b.order));
-    return this.#sorted;
+  /** @returns the number that a known sensor's value is posted under; -1 where it is not wanted */
+  ownerOf(known: number, value: number): number {
+    return this.#owners[known * this.#plan.values.length + value] ?? NONE;
   }
 
-  #firstSeen(raw: Buffer): KnownSensor {
+  #is(known: number, source: Buffer, start: number, end: number): boolean {
+    const raw = this.#raw;
+    const rawStart = this.#rawStarts[known] ?? 0;
+    const length = (this.#rawStarts[known + 1] ?? 0) - rawStart;
+    if (end - start !== length) return false;
+    for (let at = length - 1; at >= 0; at--) if (raw[rawStart + at] !== source[start + at]) return false;
+    return true;
+  }
+
+  #add(key: string, raw: Buffer): number {
     const { sensor, values } = this.#plan;
     const text = raw.toString('utf8');
     const name = sensor?.padded ? text.replace(/ +$/, '') : text;
-    return { raw, readings: values.map((value) => this.#readingsOf(name, value.name)), next: undefined };
+    const owners = values.map((value) =>
+      sensor ? this.#postedAs(name, value.name) : this.#postedAs(value.name, ''),
+    );
+    const known = this.#known.size;
+    this.#known.set(key, known);
+    const start = this.#rawStarts[known] ?? 0;
+    this.#raw = grownBytes(this.#raw, start + raw.length);
+    raw.copy(this.#raw, start);
+    this.#rawStarts = grownNumbers(this.#rawStarts, known + 2);
+    this.#rawStarts[known + 1] = start + raw.length;
+    this.#next = grownNumbers(this.#next, known + 1);
+    this.#next[known] = NONE;
+    this.#owners = grownNumbers(this.#owners, (known + 1) * values.length);
+    this.#owners.set(owners, known * values.length);
+    return known;
   }
 
-  #readingsOf(sensor: string, suffix: string): SensorReadings | undefined {
+  #postedAs(sensor: string, suffix: string): number {
     const name = this.#plan.names.posted(sensor, suffix);
-    if (name === undefined) return undefined;
+    if (name === undefined) return NONE;
     const origin = `${sensor}${suffix}`;
-    const other = this.#posted.get(name);
-    if (other) refuseSameName(name, other.origin, origin);
-    const readings = new SensorReadings(name, origin);
-    this.#posted.set(name, readings);
-    this.#sorted = undefined;
-    return readings;
+    const other = this.posted.numberOf(name);
+    if (other !== undefined) refuseSameName(name, this.#origins[other] ?? '', origin);
+    this.#origins.push(origin);
+    return this.posted.add(name);
   }
 }
 

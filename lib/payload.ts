@@ -9,7 +9,9 @@ import { exactNumberJson } from './value';
 import { parseInstant, quote } from './window';
 
 /** A body that is posted as it is: what a tm-fetch batch is once it has travelled in a message. */
-export type PostBody = Pick<Batch, 'body' | 'readings' | 'sensors' | 'start_time' | 'end_time'>;
+export interface PostBody extends Pick<Batch, 'body' | 'readings' | 'start_time' | 'end_time'> {
+  readonly sensors: readonly string[];
+}
 
 export interface PayloadSettings {
   readonly timestampFormat: TimestampFormat;

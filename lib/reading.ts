@@ -151,7 +151,10 @@ class WindowReading {
   }
 
   #builderFor(plan: ReadingPlan, from: string | undefined): BatchBuilder {
-    this.#plan ??= plan;
+    if (this.#isAtStart && !isDeepStrictEqual(plan, this.#plan)) {
+      this.#plan = plan;
+      this.#builder = undefined;
+    }
     if (!isDeepStrictEqual(plan, this.#plan)) {
       throw new TmError(
         'TM_QUERY_FAILED',
@@ -160,6 +163,11 @@ class WindowReading {
     }
     this.#builder ??= new BatchBuilder(this.settings, plan, from);
     return this.#builder;
+  }
+
+  /** No row has come, or none whose like will not be read again. */
+  get #isAtStart(): boolean {
+    return this.#resume.from === undefined && this.#builder?.newest === undefined;
   }
 
   #drain(part: Window): Promise<void> | undefined {

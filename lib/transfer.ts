@@ -218,6 +218,7 @@ export class Sequence {
 
   /**
    * A batch is about to be sent; the downstream is expected to take it.
+   * @param sensors whose readings it holds; those of earlier batches need not be named again
    * @param count on the last one: how many there are. An empty window has one, without readings
    * @returns its index
    */

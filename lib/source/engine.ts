@@ -15,6 +15,11 @@ export interface Engine {
   readonly dialect: Dialect;
   /** How many statements may run at a time. */
   readonly poolSize: number;
+  /**
+   * A stream compares every column with what it was described as, before its first row: what was described once
+   * need not be asked again.
+   */
+  readonly comparesColumns?: boolean;
   /** Rows of a small result. */
   rows(statement: Sql, signal: AbortSignal): Promise<Cells[]>;
   /**

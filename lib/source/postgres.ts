@@ -26,6 +26,8 @@ type PooledClient = Client & Pooled & { processID?: number };
 export class PostgresEngine implements Engine {
   readonly dialect = postgresDialect;
   readonly poolSize: number;
+  /** Columns are selected as they are: the result says their own types. */
+  readonly comparesColumns = true;
   readonly error = postgresError;
   readonly #sessions: Sessions<PooledClient>;
 

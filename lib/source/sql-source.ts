@@ -7,7 +7,7 @@ import { quote, type EpochSeconds, type Window } from '../window';
 import { CellRows, RowsInHand } from './cells';
 import type { ColumnInfo, TimeColumn } from './columns';
 import type { Engine } from './engine';
-import { planOf, rolesOf, selectedColumns, type ReadingPlan, type Roles } from './plan';
+import { namedColumns, planOf, rolesOf, selectedColumns, type ReadingPlan, type Roles } from './plan';
 import type { ReadingsQuery } from './query';
 import type { ReadOptions, Source, SourceIdentity, TableInfo } from './source';
 import type { Sql } from './sql-text';
@@ -104,20 +104,21 @@ export class SqlSource implements Source {
 
   read(query: ReadingsQuery, window: Window, options: ReadOptions): Promise<void> {
     return this.#inTurn(options.signal, async (signal) => {
-      const planned = await this.#plan(query, signal);
-      const { plan, roles, order, empty } = planned;
-      const sink = options.sink(plan);
-      if (empty) return;
-      const edges = this.#edges(window, order, roles);
-      const from = options.from === undefined ? undefined : nativeBound(options.from, order, roles.order);
-      const drain = marked(() => options.drain());
-      const columns = selectedColumns(roles);
-      await this.#engine.stream(this.#statements.window(planned, edges, from), {
-        columns,
-        sink,
-        drain,
-        signal,
-      });
+      const known = this.#describedBefore(query);
+      if (!known) {
+        await this.#stream(await this.#plan(query, signal), window, options, signal);
+        return;
+      }
+      try {
+        await this.#stream(known, window, options, signal);
+      } catch (error) {
+        this.#plans.delete(query);
+        if (!this.#isOfSql(error)) throw error;
+        // A table that was altered since says why.
+        const planned = await this.#plan(query, signal);
+        if (isDeepStrictEqual(planned.plan, known.plan)) throw error;
+        await this.#stream(planned, window, options, signal);
+      }
     });
   }
 
@@ -162,8 +163,36 @@ export class SqlSource implements Source {
     await this.#engine.close();
   }
 
+  async #stream(planned: Planned, window: Window, options: ReadOptions, signal: AbortSignal): Promise<void> {
+    const { plan, roles, order, empty } = planned;
+    const sink = options.sink(plan);
+    if (empty) return;
+    const edges = this.#edges(window, order, roles);
+    const from = options.from === undefined ? undefined : nativeBound(options.from, order, roles.order);
+    await this.#engine.stream(this.#statements.window(planned, edges, from), {
+      columns: selectedColumns(roles),
+      sink,
+      drain: marked(() => options.drain()),
+      signal,
+    });
+  }
+
+  #isOfSql(error: unknown): boolean {
+    const failure = error instanceof Ours ? undefined : this.#engine.error(error);
+    return (
+      failure instanceof TmError &&
+      (failure.code === 'TM_QUERY_FAILED' || failure.code === 'TM_QUERY_COLUMNS')
+    );
+  }
+
+  /** What the stream itself finds out, should it be no longer true; not which columns there are besides. */
+  #describedBefore(query: ReadingsQuery): Planned | undefined {
+    const asksForAll = namedColumns(query) === undefined;
+    return this.#engine.comparesColumns && !asksForAll ? this.#plans.get(query) : undefined;
+  }
+
   /**
-   * What the query's columns are is asked each time, for a table may be altered; what they mean is kept. Where that
+   * What the query's columns are is asked, for a table may be altered; what they mean is kept. Where that
    * may change with the rows, it is kept while nothing is written, for an hour: to find it out may take scans of the
    * table, and rows that were written ahead of their time come of age by the clock alone.
    */

@@ -91,7 +91,7 @@ export = function register(RED: NodeAPI): void {
       reader.statusLine.show({ ...STATUS.reading, text: 'reading' });
       const sendBatch = (batch: Batch, count: number | undefined): void => {
         readings += batch.readings;
-        const index = sequence.send(batch.sensors, count);
+        const index = sequence.send(batch.newSensors, count);
         send({
           ...message,
           payload: output === 'body' ? batch.body : (JSON.parse(batch.body.toString()) as unknown),
