@@ -33,6 +33,12 @@ interface Pending {
 }
 
 export class Bookmark {
+  /**
+   * What a commit here gives out besides, in the same write, while this process has the lease: where there is a
+   * backlog, writes are what it waits for. Found in `issued`.
+   */
+  giveOutNext: Plan | undefined;
+
   readonly #store: StateStore;
   readonly #claim = new Claim();
   /** As last read or written by this process. */
@@ -80,16 +86,20 @@ export class Bookmark {
     // Costs a write: not where it would come to nothing.
     if (this.lease.state === 'mine' && !nextWindow(this.#state, plan)) return [];
     return this.#change((state) => {
-      const windows: Window[] = [];
       state.lease = this.#claim.take(state.lease);
-      if (this.#claim.standing(state.lease).state !== 'mine') return windows;
-      for (;;) {
-        const window = nextWindow(state, plan);
-        if (!window) return windows;
-        state.issued.push(window);
-        windows.push(window);
-      }
+      return this.#giveOut(state, plan);
     });
+  }
+
+  #giveOut(state: BookmarkState, plan: Plan): Window[] {
+    const windows: Window[] = [];
+    if (this.#claim.standing(state.lease).state !== 'mine') return windows;
+    for (;;) {
+      const window = nextWindow(state, plan);
+      if (!window) return windows;
+      state.issued.push(window);
+      windows.push(window);
+    }
   }
 
   /** Where to begin when there is none. */
@@ -114,6 +124,7 @@ export class Bookmark {
       state.issued = state.issued.filter((other) => other.start < window.start || other.end > window.end);
       if (window.end > (before ?? -Infinity)) state.ahead.push(window);
       absorb(state);
+      if (from === 'issued' && this.giveOutNext) this.#giveOut(state, this.giveOutNext);
       return state.position !== before;
     });
   }

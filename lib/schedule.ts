@@ -204,6 +204,7 @@ export class Schedule {
 
   /** The bookmark was set by hand: what is under way belongs to its past. */
   restarted(): void {
+    this.bookmark.giveOutNext = undefined;
     this.#noteMove();
     this.#dropSlots(() => true, 'The bookmark was set by hand.');
     if (!this.#closed) this.#goOn();
@@ -211,6 +212,7 @@ export class Schedule {
 
   close(): void {
     this.#closed = true;
+    this.bookmark.giveOutNext = undefined;
     clearTimeout(this.#retry?.timer);
     clearTimeout(this.#lookTimer);
     this.#dropSlots(() => true, 'The flow is being stopped.');
@@ -333,7 +335,10 @@ export class Schedule {
     const horizon = await this.#horizon();
     // Closed meanwhile: the lease may have been given back.
     if (this.#closed) return;
-    await this.bookmark.issue({ ...this.settings, horizon });
+    const plan = { ...this.settings, horizon };
+    await this.bookmark.issue(plan);
+    if (this.#isClosed()) return;
+    this.bookmark.giveOutNext = this.#isFarBehind(horizon) ? plan : undefined;
     if (this.bookmark.lease.state !== 'mine') return;
     for (const window of this.bookmark.issued) {
       if (this.#slots.some((slot) => sameWindow(slot.window, window))) continue;
@@ -425,10 +430,15 @@ export class Schedule {
     const { asked, reckoned, isFresh } = this.#clock;
     if (asked !== undefined && reckoned !== undefined && isFresh) {
       const nothingDue = this.#settled(reckoned) - position < this.settings.intervalSeconds;
-      const enough = this.settings.longestSeconds * (this.settings.inFlight + 1);
-      if (nothingDue || this.#settled(asked) - position > enough) return this.#settled(asked);
+      if (nothingDue || this.#isFarBehind(this.#settled(asked))) return this.#settled(asked);
     }
     return this.#settled(await this.#clock.ask());
+  }
+
+  /** So far that all windows which may be given out until this is looked at again are of full length. */
+  #isFarBehind(horizon: EpochSeconds): boolean {
+    const { longestSeconds, inFlight } = this.settings;
+    return horizon - (this.bookmark.position ?? horizon) > longestSeconds * (2 * inFlight + 1);
   }
 
   #settled(clock: number): EpochSeconds {

@@ -56,7 +56,12 @@ export async function locked<Result>(
   try {
     await acquire(files, lock, token);
     return await work(async () => {
-      if ((await readIfThere(files, mark)) !== undefined) return;
+      try {
+        await files.stat(mark);
+        return;
+      } catch (error) {
+        if (codeOf(error) !== 'ENOENT') throw error;
+      }
       throw new TmError('TM_STATE_WRITE', `${path} was taken over by another process meanwhile.`);
     });
   } finally {

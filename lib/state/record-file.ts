@@ -44,7 +44,10 @@ export class RecordFile {
     private readonly store: RecordFileStore,
   ) {
     this.#turns = new RecordTurns((text) =>
-      this.#alone((stillHeld) => (text === undefined ? this.#remove() : this.#put(text, stillHeld))),
+      this.#alone(async (stillHeld) => {
+        if (text === undefined) await this.#remove();
+        else await this.#put(text, await this.#readOne(this.path), stillHeld);
+      }),
     );
   }
 
@@ -59,8 +62,9 @@ export class RecordFile {
   update(change: Change): Promise<void> {
     return this.#turns.take(() =>
       this.#alone(async (stillHeld) => {
-        const next = changed(await this.#readNow(), change);
-        if (next) await this.#put(seal(this.kind, this.name, next), stillHeld);
+        const current = await this.#readOne(this.path);
+        const next = changed(await this.#recordOf(current), change);
+        if (next) await this.#put(seal(this.kind, this.name, next), current, stillHeld);
       }),
     );
   }
@@ -107,7 +111,11 @@ export class RecordFile {
 
   /** While no other process writes. */
   async #readNow(): Promise<JsonObject | undefined> {
-    const current = await this.#readOne(this.path);
+    return this.#recordOf(await this.#readOne(this.path));
+  }
+
+  /** While no other process writes. */
+  async #recordOf(current: Reading): Promise<JsonObject | undefined> {
     if (current.state === 'good') return current.record;
     const previous = await this.#readOne(this.path + PREVIOUS);
     const why = current.state === 'missing' ? 'it is missing' : current.reason;
@@ -156,14 +164,13 @@ export class RecordFile {
     }
   }
 
-  async #put(text: string, stillHeld: StillHeld): Promise<void> {
+  async #put(text: string, current: Reading, stillHeld: StillHeld): Promise<void> {
     const { files } = this.store;
     const temporary = `${this.path}.${randomBytes(6).toString('hex')}${TEMPORARY}`;
     try {
-      const currentIsGood = (await this.#readOne(this.path)).state === 'good';
       await writeDurably(files, temporary, text);
       await stillHeld();
-      if (currentIsGood) await files.rename(this.path, this.path + PREVIOUS);
+      if (current.state === 'good') await files.rename(this.path, this.path + PREVIOUS);
       await files.rename(temporary, this.path);
       await syncDirectory(files, dirname(this.path));
     } catch (error) {

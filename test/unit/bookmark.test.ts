@@ -158,6 +158,31 @@ describe('A bookmark', () => {
     assert.equal((await reopened()).position, windows.at(-1)?.end);
   });
 
+  it('gives out the next window with a commit, in one write, where that is wanted', async () => {
+    await bookmark.start(START);
+    const [first] = await bookmark.issue(plan());
+    assert(first);
+    bookmark.giveOutNext = plan();
+    const before = store.writes;
+    await bookmark.commit(first);
+    assert.equal(store.writes - before, 1);
+    assert.deepEqual((await reopened()).issued, [minutes(10, 20)]);
+    assert.deepEqual(await bookmark.issue(plan()), [], 'it is under way already');
+    await bookmark.commit(minutes(10, 15), 'by-hand');
+    assert.deepEqual(bookmark.issued, [minutes(10, 20)]);
+  });
+
+  it('gives out nothing with a commit while another process gives out its windows', async () => {
+    await bookmark.start(START);
+    const [first] = await bookmark.issue(plan());
+    assert(first);
+    const other = await reopened();
+    other.giveOutNext = plan();
+    await other.commit(first);
+    assert.deepEqual((await reopened()).issued, []);
+    assert.equal(other.position, first.end);
+  });
+
   it('is changed as it is stored, whoever has changed it meanwhile', async () => {
     await bookmark.start(START);
     const [first, second] = await bookmark.issue(plan({ inFlight: 2 }));

@@ -125,6 +125,36 @@ describe('A schedule', () => {
     assert.equal(ends().at(-1), '00:26');
   });
 
+  it('writes once a window while it is far behind, and gives out the same windows as it would otherwise', async () => {
+    await open({ longestSeconds: 60, inFlight: 2 });
+    await schedule.heartbeat();
+    let before = store.writes;
+    const written: number[] = [];
+    for (let index = 0; index < 25; index++) {
+      const transfer = emitted[index];
+      assert(transfer);
+      assert.equal(transfer.window.end, START + 60 * (index + 1));
+      deliver(transfer);
+      await commit(transfer);
+      written.push(store.writes - before);
+      before = store.writes;
+    }
+    assert.equal(emitted.length, 25);
+    assert.deepEqual(written.slice(0, 18), Array<number>(18).fill(1));
+    assert.deepEqual(states.at(-1), { state: 'caught-up', position: START + 1500 });
+  });
+
+  it('gives out nothing more once it is closed, whatever is committed then', async () => {
+    await open({ longestSeconds: 60 });
+    await schedule.heartbeat();
+    const [first] = emitted;
+    assert(first);
+    deliver(first);
+    schedule.close();
+    await bookmark.commit(first.window);
+    assert.deepEqual(bookmark.issued, []);
+  });
+
   it('emits no window before the settle delay on the database’s clock, not on this machine’s', async () => {
     skew = -1500;
     await schedule.heartbeat();
