@@ -1,10 +1,14 @@
 /** Room for more: as they are where they have it, else twice as large at least, with what they held. */
 
+/** What places in it are counted with. */
+const MOST = 2 ** 31 - 1;
+
 type Numbers = Int32Array<ArrayBuffer>;
 
 export function grownBytes(bytes: Buffer, length: number): Buffer {
   if (length <= bytes.length) return bytes;
-  const larger = Buffer.allocUnsafeSlow(Math.max(bytes.length * 2, length));
+  if (length > MOST) throw new RangeError('More than 2 GB of readings have one timestamp.');
+  const larger = Buffer.allocUnsafeSlow(Math.min(Math.max(bytes.length * 2, length), MOST));
   bytes.copy(larger);
   return larger;
 }

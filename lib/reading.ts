@@ -108,7 +108,7 @@ class WindowReading {
         signal: this.signal,
         sink: (plan) => {
           startedAt = performance.now();
-          return this.#builderFor(plan, from);
+          return this.#builderFor(plan, part, from);
         },
         drain: () => this.#drain(part),
       });
@@ -150,8 +150,8 @@ class WindowReading {
     return progress;
   }
 
-  #builderFor(plan: ReadingPlan, from: string | undefined): BatchBuilder {
-    if (this.#isAtStart && !isDeepStrictEqual(plan, this.#plan)) {
+  #builderFor(plan: ReadingPlan, part: Window, from: string | undefined): BatchBuilder {
+    if (this.#isAtStart(part) && !isDeepStrictEqual(plan, this.#plan)) {
       this.#plan = plan;
       this.#builder = undefined;
     }
@@ -165,9 +165,10 @@ class WindowReading {
     return this.#builder;
   }
 
-  /** No row has come, or none whose like will not be read again. */
-  get #isAtStart(): boolean {
-    return this.#resume.from === undefined && this.#builder?.newest === undefined;
+  /** All of the window is still to be read. */
+  #isAtStart(part: Window): boolean {
+    const { start } = this.settings.window;
+    return part.start === start && this.#resume.from === undefined && this.#builder?.newest === undefined;
   }
 
   #drain(part: Window): Promise<void> | undefined {

@@ -16,8 +16,8 @@ export interface Engine {
   /** How many statements may run at a time. */
   readonly poolSize: number;
   /**
-   * A stream compares every column with what it was described as, before its first row: what was described once
-   * need not be asked again.
+   * Before its first row a stream compares all of what each column was described as: what was described once need
+   * not be asked again.
    */
   readonly comparesColumns?: boolean;
   /** Rows of a small result. */
@@ -53,11 +53,16 @@ export interface StreamOptions {
 /**
  * For an engine that says what the columns of a result are before its rows.
  * @throws TmError TM_QUERY_COLUMNS where they are others than the statement was made for
+ * @param types whether another type of the same kind is another column, too
  */
-export function checkColumns(made: readonly ColumnInfo[], given: readonly ColumnInfo[]): void {
-  const other = given.find(({ kind, padded }, index) => {
+export function checkColumns(
+  made: readonly ColumnInfo[],
+  given: readonly ColumnInfo[],
+  { types = false }: { readonly types?: boolean } = {},
+): void {
+  const other = given.find(({ kind, padded, type }, index) => {
     const column = made[index];
-    return column?.kind !== kind || column.padded !== padded;
+    return column?.kind !== kind || column.padded !== padded || (types && column.type !== type);
   });
   if (!other) return;
   throw new TmError(

@@ -71,7 +71,7 @@ export class PostgresEngine implements Engine {
       try {
         await readRows(client, parameterised(statement), {
           columns: (fields) => {
-            checkColumns(columns, columnsOf(fields));
+            checkColumns(columns, columnsOf(fields), { types: true });
             return sink;
           },
           drain: wait,

@@ -112,11 +112,10 @@ export class SqlSource implements Source {
       try {
         await this.#stream(known, window, options, signal);
       } catch (error) {
-        this.#plans.delete(query);
         if (!this.#isOfSql(error)) throw error;
-        // A table that was altered since says why.
         const planned = await this.#plan(query, signal);
-        if (isDeepStrictEqual(planned.plan, known.plan)) throw error;
+        // Not for its columns: they are as they were.
+        if (planned === known) throw error;
         await this.#stream(planned, window, options, signal);
       }
     });
@@ -185,7 +184,7 @@ export class SqlSource implements Source {
     );
   }
 
-  /** What the stream itself finds out, should it be no longer true; not which columns there are besides. */
+  /** What the stream itself finds out should it be no longer true, but not which columns there are besides. */
   #describedBefore(query: ReadingsQuery): Planned | undefined {
     const asksForAll = namedColumns(query) === undefined;
     return this.#engine.comparesColumns && !asksForAll ? this.#plans.get(query) : undefined;

@@ -56,12 +56,7 @@ export async function locked<Result>(
   try {
     await acquire(files, lock, token);
     return await work(async () => {
-      try {
-        await files.stat(mark);
-        return;
-      } catch (error) {
-        if (codeOf(error) !== 'ENOENT') throw error;
-      }
+      if ((await readIfThere(files, mark)) !== undefined) return;
       throw new TmError('TM_STATE_WRITE', `${path} was taken over by another process meanwhile.`);
     });
   } finally {

@@ -7,6 +7,7 @@ import { deploy, inject, messageWhere, useNodeRed } from '../support/flow';
 import { Moment, START, survives } from '../support/fault';
 import { usePlant } from '../support/plant';
 import { testDatabase } from '../support/test-database';
+import type { LongQuery, Source } from '../../lib/source/source';
 import { SENSOR_DATA, openSource, windowBodies, windowOf } from '../support/window-bodies';
 
 describe('While windows are delivered', () => {
@@ -82,6 +83,56 @@ describe('While windows are delivered', () => {
       Array.from({ length: 600 }, (_, second) => second),
     );
     assert.deepEqual(new Set(values.slice(600)), new Set(['Bad']));
+  });
+
+  describe('the columns of a query are known, and then', () => {
+    const query: LongQuery = { ...SENSOR_DATA, table: 'known', sensorColumn: 'tag', sensors: ['7.5', '8'] };
+    let source: Source;
+    beforeEach(async () => {
+      source = openSource(plant.credentials['cfg-1'].databaseUrl);
+      await plant.client.query('drop table if exists known');
+    });
+    afterEach(() => source.close());
+    const table = (columns: string, rows: string): Promise<unknown> =>
+      plant.client.query(`create table known (${columns}); insert into known values ${rows};
+        grant select on known to ${database.name}`);
+    const dataOf = async (start: string, end: string): Promise<unknown[]> =>
+      (await windowBodies(source, query, windowOf(start, end))).map(
+        (body) => (JSON.parse(body) as { data: unknown }).data,
+      );
+
+    it('another type gives its numbers another unit of time: they are found', async () => {
+      await table('tag text, timestamp integer, value integer', `('8', 1767225601, 1)`);
+      const reading = [{ timestamp: '2026-01-01T00:00:01Z', value: 1 }];
+      assert.deepEqual(await dataOf(START, '2026-01-01T00:01:00Z'), [{ 8: reading }]);
+      await plant.client.query(
+        'alter table known alter column timestamp type double precision using timestamp * 1000.0',
+      );
+      assert.deepEqual(await dataOf(START, '2026-01-01T00:01:00Z'), [{ 8: reading }]);
+    });
+
+    it('sensors of another type have names that could be none before: they are found', async () => {
+      await table('tag integer, timestamp timestamptz, value integer', `(8, '${START}', 1)`);
+      const reading = [{ timestamp: START, value: 1 }];
+      assert.deepEqual(await dataOf(START, '2026-01-01T00:01:00Z'), [{ 8: reading }]);
+      await plant.client.query(
+        'alter table known alter column tag type double precision; update known set tag = 7.5',
+      );
+      assert.deepEqual(await dataOf(START, '2026-01-01T00:01:00Z'), [{ '7.5': reading }]);
+      await plant.client.query('alter table known alter column tag type text');
+      assert.deepEqual(await dataOf(START, '2026-01-01T00:01:00Z'), [{ '7.5': reading }]);
+    });
+
+    it('texts of time have another form: the window stops, as often as it is read', async () => {
+      await table('tag text, timestamp text, value integer', `('8', '2026-01-01T01:59:59+01:00', 1)`);
+      assert.equal((await dataOf(START, '2026-01-01T01:00:00Z')).length, 1);
+      await plant.client.query(`insert into known values ('8', '2026-01-01T03:00:00+02:00', 2)`);
+      for (let attempt = 0; attempt < 3; attempt++) {
+        await assert.rejects(dataOf('2026-01-01T02:00:00Z', '2026-01-01T03:00:00Z'), {
+          code: 'TM_QUERY_COLUMNS',
+        });
+      }
+    });
   });
 
   it('the values become texts in the middle of a window: it fails, and is read anew', async () => {
