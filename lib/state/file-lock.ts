@@ -50,21 +50,36 @@ export async function locked<Result>(
   work: (stillHeld: StillHeld) => Promise<Result>,
 ): Promise<Result> {
   const lock = path + LOCK;
-  const token = randomBytes(9).toString('hex');
-  const mark = join(lock, token);
+  let token = newToken();
   held.add(token);
   try {
     await acquire(files, lock, token);
     return await work(async () => {
-      if ((await readIfThere(files, mark)) !== undefined) return;
-      throw new TmError('TM_STATE_WRITE', `${path} was taken over by another process meanwhile.`);
+      const next = newToken();
+      held.add(next);
+      // Renamed, not looked at: what is taken over is gone, whatever a network share remembers of it, and who
+      // watches this lock sees that it is alive.
+      try {
+        await files.rename(join(lock, token), join(lock, next));
+      } catch (error) {
+        held.delete(next);
+        if (codeOf(error) !== 'ENOENT') throw error;
+        throw new TmError('TM_STATE_WRITE', `${path} was taken over by another process meanwhile.`);
+      }
+      held.delete(token);
+      token = next;
     });
   } finally {
     held.delete(token);
-    await unlinkIfThere(files, mark).catch(ignore);
+    await unlinkIfThere(files, join(lock, token)).catch(ignore);
     // It is another's where it is not empty.
     await files.rmdir(lock).catch(ignore);
   }
+}
+
+/** What the file in a lock is named. */
+function newToken(): string {
+  return randomBytes(9).toString('hex');
 }
 
 async function acquire(files: Files, lock: string, token: string): Promise<void> {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, unlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sinon from 'sinon';
 import { thisProcess } from '../../lib/process-identity';
@@ -136,6 +136,25 @@ describe('state in files', () => {
       clock.restore();
     }
     assert.deepEqual(await open().read('bookmark', 'a'), { n: 2 });
+  });
+
+  it('writes nothing where another has taken its lock for left over meanwhile', async () => {
+    await open().write('bookmark', 'a', { n: 1 });
+    const lock = path('bookmarks', 'a.json.lock');
+    let hung = false;
+    const files = watchedFiles(async (step, of) => {
+      if (step !== 'sync' || !of.endsWith('.tmp') || hung) return;
+      hung = true;
+      const [token = ''] = await readdir(lock);
+      await unlink(join(lock, token));
+      await open().write('bookmark', 'a', { n: 2 });
+    });
+    await assert.rejects(new FileStore(path(), files).write('bookmark', 'a', { n: 3 }), {
+      code: 'TM_STATE_WRITE',
+      message: /taken over by another process/,
+    });
+    assert.deepEqual(await open().read('bookmark', 'a'), { n: 2 });
+    assert.deepEqual((await readdir(path('bookmarks'))).sort(), ['a.json', 'a.json.previous']);
   });
 
   it('makes its directory again when somebody took it away', async () => {
