@@ -10,7 +10,7 @@ import { scaling } from './scaling';
 import { small } from './small-windows';
 import type { BrokerKind } from './support/broker';
 import { throughput } from './throughput';
-import { backlog, latency } from './windows';
+import { backlog, large, latency } from './windows';
 import { empty, workers } from './workers';
 
 const OF_NUMBERS: Readonly<Record<string, (...args: number[]) => Promise<void>>> = {
@@ -19,6 +19,7 @@ const OF_NUMBERS: Readonly<Record<string, (...args: number[]) => Promise<void>>>
   peers,
   small,
   backlog,
+  large,
   latency,
   scaling,
   live,

@@ -1,6 +1,6 @@
 /**
- * Many windows one after another: a backlog of small ones, and an endpoint that is far away.
- * `npm run bench -- backlog [windows]`, `npm run bench -- latency [windows]`
+ * Many windows one after another: a backlog of small ones, one of large ones, and an endpoint that is far away.
+ * `npm run bench -- backlog [windows]`, `npm run bench -- large [windows]`, `npm run bench -- latency [windows]`
  */
 import { BenchDatabase, SEED, isoTime } from './support/database';
 import { percentile, report, spreadOf } from './support/figures';
@@ -15,6 +15,7 @@ interface Caught {
   readonly delayP99Ms: number;
   readonly delayMaxMs: number;
   readonly tickP99Ms: number;
+  readonly aboveIdleMB: number;
 }
 
 interface Backlog {
@@ -38,6 +39,23 @@ export async function backlog(windows = 10_000): Promise<void> {
       secondsEach: 60,
       inFlight,
       endpoint: {},
+    })),
+    1,
+  );
+}
+
+/** A night that was missed: windows of an hour, 100 sensors at 1 Hz. */
+export async function large(windows = 12): Promise<void> {
+  await compare(
+    'large',
+    `A backlog of ${windows} windows of 360,000 readings each`,
+    [1, 2, 4, 8].map((inFlight) => ({
+      windows,
+      sensors: 100,
+      secondsEach: 3600,
+      inFlight,
+      endpoint: { gzip: true },
+      poolSize: Math.max(4, inFlight + 1),
     })),
     1,
   );
@@ -93,6 +111,7 @@ async function compare(
         'loop p99 ms',
         'loop longest ms',
         '10 ms ticker p99 ms',
+        'peak MB above idle',
       ],
       rows: backlogs.map((each) => {
         const caught = runs.get(each) ?? [];
@@ -105,6 +124,7 @@ async function compare(
           of(({ delayP99Ms }) => delayP99Ms),
           of(({ delayMaxMs }) => delayMaxMs),
           of(({ tickP99Ms }) => tickP99Ms),
+          of(({ aboveIdleMB }) => aboveIdleMB),
         ];
       }),
       notes: [
@@ -151,7 +171,7 @@ async function catchUp(database: BenchDatabase, sink: Sink, backlogOf: Backlog):
     });
     await nodeRed.send('trigger', {});
     await done;
-    const { cpuMs, delayP99Ms, delayMaxMs, tickGapsMs } = await nodeRed.figures();
+    const { cpuMs, delayP99Ms, delayMaxMs, tickGapsMs, peakRssMB } = await nodeRed.figures();
     await check(sink, readings, 'the connector');
     return {
       seconds: (doneAt - (await trigger).at) / 1000,
@@ -162,6 +182,7 @@ async function catchUp(database: BenchDatabase, sink: Sink, backlogOf: Backlog):
         [...tickGapsMs].sort((a, b) => a - b),
         99,
       ),
+      aboveIdleMB: peakRssMB - nodeRed.idleMB,
     };
   } finally {
     await nodeRed.stop();
