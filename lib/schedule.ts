@@ -204,7 +204,6 @@ export class Schedule {
 
   /** The bookmark was set by hand: what is under way belongs to its past. */
   restarted(): void {
-    this.bookmark.giveOutNext = undefined;
     this.#noteMove();
     this.#dropSlots(() => true, 'The bookmark was set by hand.');
     if (!this.#closed) this.#goOn();

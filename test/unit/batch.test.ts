@@ -289,6 +289,11 @@ describe('Batches of readings', () => {
         let end = '2026-01-01T00:00:00Z';
         for (const [index, batch] of batches.entries()) {
           assert.equal(batch.readings, lines(bodies[index]?.data ?? {}).length);
+          const told = batches.slice(0, index).flatMap(({ newSensors }) => newSensors);
+          assert.deepEqual(
+            batch.newSensors,
+            Object.keys(bodies[index]?.data ?? {}).filter((sensor) => !told.includes(sensor)),
+          );
           const before = batches[index - 1];
           // Of a timestamp in pieces each covers the same.
           if (before?.end_time === batch.end_time) assert.equal(batch.start_time, before.start_time);
