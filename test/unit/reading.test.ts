@@ -5,6 +5,7 @@ import type { Batch, BatchSettings } from '../../lib/batch';
 import { TmError } from '../../lib/errors';
 import { readBatches } from '../../lib/reading';
 import { CellRows } from '../../lib/source/cells';
+import type { ValueKind } from '../../lib/source/columns';
 import type { ReadOptions, ReadingsQuery, Source, TableInfo } from '../../lib/source/source';
 import type { Window } from '../../lib/window';
 import { longPlan } from '../support/reading-plan';
@@ -35,6 +36,8 @@ class HundredReadings implements Source {
   /** How many sensors, and so readings, there are at each second. */
   sensors = 1;
   value = (second: number): string | null => String(second);
+  /** Of the values, from the n-th read on. */
+  kinds: readonly ValueKind[] = ['number'];
   readonly froms: (string | undefined)[] = [];
   /** Fails a read after so many rows; each once. */
   failures: { readonly afterRows: number; readonly error: Error }[] = [];
@@ -51,7 +54,8 @@ class HundredReadings implements Source {
     this.froms.push(from);
     this.parts.push(`${window.start - START}-${window.end - START}`);
     const failure = this.failures.shift();
-    const rowsOf = new CellRows(sink(longPlan('number')), 3);
+    const kind = this.kinds[this.parts.length - 1] ?? this.kinds.at(-1) ?? 'number';
+    const rowsOf = new CellRows(sink(longPlan(kind)), 3);
     let rows = 0;
     if (window.end - window.start > this.mostSeconds) throw timeout();
     for (let second = window.start; second < window.end; second++) {
@@ -199,6 +203,19 @@ describe('Reading a window', () => {
     const { counts } = await read();
     assert.equal(counts.nullValues, 50);
     assert.equal(counts.notFinite, 50);
+  });
+
+  it('takes a table that was altered as it is while all of the window is still to be read, and not behind that', async () => {
+    source.mostSeconds = 50;
+    source.kinds = ['number', 'text', 'text'];
+    await read();
+    assert.match(bodies()[0] ?? '', /"value":"/);
+    source = new HundredReadings();
+    source.mostSeconds = 50;
+    source.sensors = 0;
+    source.kinds = ['number', 'number', 'text'];
+    await assert.rejects(read(), { code: 'TM_QUERY_FAILED', message: /was altered/ });
+    assert.deepEqual(source.parts.slice(-1), ['50-100']);
   });
 
   it('of an empty window is one batch, the first and the last', async () => {
