@@ -1,5 +1,5 @@
 /**
- * Runs the tests and ends with the line `N passed, N failed, N skipped`. Arguments go to mocha; without a
+ * Runs the tests and ends with what failed and the line `N passed, N failed, N skipped`. Arguments go to mocha; without a
  * file among them all tests run, in two processes side by side: they wait more than they compute. No test at all
  * is a failure too.
  */
@@ -36,13 +36,12 @@ async function runMocha(files, keepOutput) {
   for (const stream of [mocha.stdout, mocha.stderr]) stream?.on('data', (chunk) => kept.push(chunk));
   const [[status, signal], report] = await Promise.all([once(mocha, 'close'), text(mocha.stdio[COUNTS_FD])]);
   const lastCounts = report.trim().split('\n').pop();
-  const counts = lastCounts ? JSON.parse(lastCounts) : { passed: 0, failed: 1, skipped: 0 };
-  const show = () => {
-    process.stdout.write(Buffer.concat(kept));
-    if (!lastCounts) console.error('mocha ended before its tests did.');
-    else if (status !== 0 && counts.failed === 0)
-      console.error(`No test failed, but mocha ended with ${signal ?? `status ${status}`}.`);
-  };
+  const ended = `ended with ${signal ?? `status ${status}`}`;
+  const counts = lastCounts
+    ? JSON.parse(lastCounts)
+    : { passed: 0, failed: 1, skipped: 0, failures: [`mocha ${ended} before its tests did.`] };
+  if (status !== 0 && counts.failed === 0) counts.failures.push(`No test failed, but mocha ${ended}.`);
+  const show = () => process.stdout.write(Buffer.concat(kept));
   return { ...counts, ok: status === 0 && counts.failed === 0, show };
 }
 
@@ -51,6 +50,8 @@ for (const { show } of results) show();
 
 const sumOf = (name) => results.reduce((sum, counts) => sum + counts[name], 0);
 const [passed, failed, skipped] = ['passed', 'failed', 'skipped'].map(sumOf);
-if (passed + failed === 0) console.error('No test ran.');
+// Said once more: of a long log, the end is what is read.
+for (const failure of results.flatMap(({ failures }) => failures)) console.log(`Failed: ${failure}\n`);
+if (passed + failed === 0) console.log('Failed: no test ran.');
 console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
 process.exitCode = results.every(({ ok }) => ok) && passed + failed > 0 ? 0 : 1;
