@@ -36,7 +36,7 @@ const OF_A_BROKER: Readonly<Record<string, (windows?: number, kind?: BrokerKind)
 /** Of each row of docs/performance.md something, in under five minutes. */
 async function short(): Promise<void> {
   await micro(5);
-  await throughput(1_000_000, 3);
+  await throughput(1_000_000, 3, 0);
   await small(1000, 10);
   await latency(24);
   await backlog(500);

@@ -7,6 +7,7 @@ import { grownBytes, grownNumbers } from './grown';
 import type { PostedSensors } from './posted-sensors';
 import type { ValueKind } from './source/columns';
 import { exactNumberJson, isPlainText, markedJson, mixedJson, numberJson, writeNumber } from './value';
+import { countAsYoung } from './young-memory';
 
 const COMMA = 44;
 const QUOTE = 34;
@@ -166,6 +167,7 @@ export class BatchReadings {
     const heads = this.#heads;
     const opening = Buffer.from(`{"start_time":"${span.start}","end_time":"${span.end}","data":{`);
     const body = Buffer.allocUnsafe(opening.length + this.#sizeOf(readings, keyStarts) + 2);
+    countAsYoung(body.length);
     body.set(opening, 0);
     let at = opening.length;
     let current = -1;

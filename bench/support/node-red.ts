@@ -14,6 +14,8 @@ export interface ProcessFigures {
   readonly delayP99Ms: number;
   readonly delayMaxMs: number;
   readonly tickGapsMs: readonly number[];
+  /** How often V8 collected its whole heap. */
+  readonly collections: number;
 }
 
 export interface Mark {

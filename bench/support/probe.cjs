@@ -3,7 +3,7 @@
  * memory and CPU time. Asked over the channel to the process that started it.
  */
 const { Session } = require('node:inspector');
-const { monitorEventLoopDelay } = require('node:perf_hooks');
+const { constants, monitorEventLoopDelay, PerformanceObserver } = require('node:perf_hooks');
 
 // Processes that the measured one starts are none of it: they would not stay for their parent's messages.
 delete process.env.NODE_OPTIONS;
@@ -14,6 +14,11 @@ const delay = monitorEventLoopDelay({ resolution: 1 });
 const closely = process.env.BENCH_WATCH !== 'loosely';
 if (closely) delay.enable();
 const ticks = { last: 0, gaps: [] };
+let collections = 0;
+new PerformanceObserver((list) => {
+  for (const { detail } of list.getEntries())
+    if (detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR) collections++;
+}).observe({ entryTypes: ['gc'] });
 let peak = { rss: 0, heapTotal: 0, external: 0, arrayBuffers: 0 };
 let cpu = process.cpuUsage();
 
@@ -46,14 +51,15 @@ function report() {
     delayP99Ms: delay.percentile(99) / 1e6,
     delayMaxMs: delay.max / 1e6,
     tickGapsMs: ticks.gaps,
+    collections,
   };
 }
 
 function reset() {
-  globalThis.gc?.();
   delay.reset();
   ticks.gaps = [];
   ticks.last = 0;
+  collections = 0;
   peak = { ...peak, rss: 0 };
   cpu = process.cpuUsage();
   sample();
@@ -64,6 +70,7 @@ let session;
 function profile() {
   if (session) {
     session.post('Profiler.stop', (_error, answer) => process.send({ answer }));
+    session = undefined;
     return;
   }
   session = new Session();

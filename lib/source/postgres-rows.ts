@@ -10,6 +10,7 @@
  */
 import type { Client, Connection, FieldDef, Submittable } from 'pg';
 import { DATA_ROW, DataRowReader, int32 } from './data-row';
+import { lend } from './lending-socket';
 import type { RowSink } from './rows';
 
 export interface RowsStatement {
@@ -89,6 +90,7 @@ class RowsQuery implements Submittable {
     this.#stream = stream;
     stream.removeListener('data', this.#driver);
     stream.on('data', this.#onData);
+    lend(stream, true);
     // In one packet. Statement and portal have no names: they end with the next query, and the plan is made for
     // these very values.
     stream.cork();
@@ -164,8 +166,8 @@ class RowsQuery implements Submittable {
       this.#message(chunk.subarray(at, at + length));
       at += length;
     }
-    // Behind ReadyForQuery everything is the driver's.
-    if (this.#stream === undefined && at < chunk.length) this.#driver(chunk.subarray(at));
+    // Behind ReadyForQuery everything is the driver's, which may keep it.
+    if (this.#stream === undefined && at < chunk.length) this.#driver(Buffer.from(chunk.subarray(at)));
   }
 
   #message(message: Buffer): void {
@@ -180,8 +182,10 @@ class RowsQuery implements Submittable {
   }
 
   #detach(): void {
-    this.#stream?.removeListener('data', this.#onData);
-    this.#stream?.on('data', this.#driver);
+    if (this.#stream === undefined) return;
+    lend(this.#stream, false);
+    this.#stream.removeListener('data', this.#onData);
+    this.#stream.on('data', this.#driver);
     this.#stream = undefined;
   }
 

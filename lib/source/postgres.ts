@@ -2,12 +2,12 @@
  * PostgreSQL (and TimescaleDB): rows in place, as fast as the server hands them out. The session is read-only,
  * bounded by a statement timeout, and pins every setting that shapes text.
  */
-import { Socket } from 'node:net';
 import { Client, type ClientConfig, type QueryArrayConfig } from 'pg';
 import { orAborted } from '../signals';
 import { tlsOfMode } from '../ssl-mode';
 import type { ColumnInfo } from './columns';
 import { checkColumns, type Cells, type Engine, type StreamOptions } from './engine';
+import { lendingSocket } from './lending-socket';
 import { postgresTable, postgresTables } from './postgres-catalog';
 import { parameterised, postgresColumn, postgresDialect } from './postgres-dialect';
 import { postgresError } from './postgres-error';
@@ -34,7 +34,7 @@ export class PostgresEngine implements Engine {
   constructor(settings: EngineSettings) {
     const { poolSize, statementTimeoutSeconds } = settings;
     this.poolSize = poolSize;
-    const connection = { ...clientConfig(settings), stream: () => this.#sessions.known(new Socket()) };
+    const connection = { ...clientConfig(settings), stream: () => this.#sessions.known(lendingSocket()) };
     this.#sessions = new Sessions({
       client: 'pg',
       connection,
