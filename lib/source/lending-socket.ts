@@ -5,11 +5,8 @@
  */
 import { Socket, type ConnectOpts, type SocketConstructorOpts } from 'node:net';
 
-/** What is read in one go: a turn's worth. */
-const LENT_BYTES = 128 * 1024;
-
-/** For all of them: what is read is taken before anything else is. */
-const memory = Buffer.allocUnsafeSlow(LENT_BYTES);
+/** As much as the runtime reads in one go. For all of them: what is read is taken before anything else is. */
+const memory = Buffer.allocUnsafeSlow(64 * 1024);
 
 const lending = new WeakSet<object>();
 

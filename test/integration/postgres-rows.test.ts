@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { TLSSocket } from 'node:tls';
 import fc from 'fast-check';
 import { Client, type FieldDef } from 'pg';
+import { lendingSocket } from '../../lib/source/lending-socket';
 import { readRows, type RowsConsumer, type RowsStatement } from '../../lib/source/postgres-rows';
 import type { RowSink } from '../../lib/source/rows';
 import { TestAuthority } from '../support/certificates';
@@ -66,8 +67,8 @@ const numbers = (count: number): RowsStatement =>
 describe('Rows in place out of a real PostgreSQL', () => {
   const database = testDatabase();
   const clients: Client[] = [];
-  const open = async (socket?: Socket, url = database.url): Promise<Client> => {
-    const client = new Client({ connectionString: url, ...(socket && { stream: () => socket }) });
+  const open = async (socket = lendingSocket(), url = database.url): Promise<Client> => {
+    const client = new Client({ connectionString: url, stream: () => socket });
     client.on('error', () => undefined);
     await client.connect();
     clients.push(client);
@@ -140,6 +141,17 @@ describe('Rows in place out of a real PostgreSQL', () => {
     );
     const { rows } = await read(client, large);
     assert.deepEqual(rows, await expected(client, large));
+  });
+
+  it('are whole where the next piece is read over the memory of the one before', async () => {
+    const client = await open();
+    // Rows that lie across what is read in one go: of lengths that share no factor with it.
+    const long = statement(
+      "select number, repeat(number || '.', number % 997) from generate_series(1, 20000) number",
+    );
+    const { rows } = await read(client, long);
+    // The driver keeps what it has read until a message is whole: it gets memory of its own.
+    assert.deepEqual(rows, await expected(client, long));
   });
 
   it('are none in an empty result, whose columns are known all the same', async () => {
