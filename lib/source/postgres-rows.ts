@@ -178,7 +178,8 @@ class RowsQuery implements Submittable {
     }
     // Before the driver hears of it, for that may begin the next query.
     if (message[0] === READY_FOR_QUERY) this.#detach();
-    this.#driver(message);
+    // Memory of its own: of a message that it stumbles over, the driver keeps what it was given.
+    this.#driver(Buffer.from(message));
   }
 
   #detach(): void {
