@@ -1,18 +1,18 @@
 /**
  * The connector beside what it takes over from, interleaved.
- * `npm run bench -- peers [rows] [repeats]`
+ * `npm run bench -- peers [rows] [repeats] [millions of readings to warm up with]`
  */
 import { BenchDatabase, SEED, isoTime } from './support/database';
 import { report, spreadOf, type Cell } from './support/figures';
 import { connectorFlow } from './support/flows';
 import { MeasuredNodeRed } from './support/node-red';
 import { PythonConnector, pythonMissing } from './support/python';
-import { connectorRun, type Run } from './support/run';
+import { connectorRun, warmUp, type Run } from './support/run';
 import { Sink } from './support/sink';
 
 const SECONDS = 1800;
 
-export async function peers(wanted = 1_000_000, repeats = 3): Promise<void> {
+export async function peers(wanted = 1_000_000, repeats = 3, millions = 60): Promise<void> {
   if (pythonMissing !== undefined) {
     console.log(pythonMissing);
     return;
@@ -36,7 +36,7 @@ export async function peers(wanted = 1_000_000, repeats = 3): Promise<void> {
   const runs = new Map<string, Run[]>(Object.keys(ways).map((way) => [way, []]));
   try {
     await nodeRed.send('trigger', {});
-    await connectorRun(nodeRed, sink, readings);
+    await warmUp(nodeRed, sink, readings, millions);
     for (let repeat = 0; repeat < repeats; repeat++) {
       for (const [way, once] of Object.entries(ways)) runs.get(way)?.push(await once());
     }
@@ -66,7 +66,7 @@ export async function peers(wanted = 1_000_000, repeats = 3): Promise<void> {
         ];
       }),
       notes: [
-        `Median of ${repeats} interleaved runs; ${sensors} sensors at 1 Hz for ${SECONDS} s, seed ${SEED}. The connector in Python is a reconstruction (bench/peers/connector.py).`,
+        `Median of ${repeats} interleaved runs; ${sensors} sensors at 1 Hz for ${SECONDS} s, seed ${SEED}. The connector had moved ${millions} M readings before. The connector in Python is a reconstruction (bench/peers/connector.py).`,
       ],
     },
     { PostgreSQL: database.version },

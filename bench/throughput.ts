@@ -6,18 +6,14 @@ import { BenchDatabase, SEED } from './support/database';
 import { hasProgram, report, spreadOf, type Cell } from './support/figures';
 import { connectorFlow, userFlow } from './support/flows';
 import { MeasuredNodeRed } from './support/node-red';
-import { connectorRun, psqlCopy, userFlowRun, type Run } from './support/run';
+import { connectorRun, psqlCopy, userFlowRun, warmUp, type Run } from './support/run';
 import { Sink } from './support/sink';
 
 const SECONDS = 1800;
 /** More, in one message, ends a Node-RED of default settings. */
 const MOST_OF_USER_FLOW = 2_000_000;
 
-/**
- * @param warmUp in millions of readings. After some 60 of them V8 has collected the heap of a new process for the
- *   first time and has set its limits by what it found, as in a Node-RED that has run for long
- */
-export async function throughput(wanted = 1_000_000, repeats = 5, warmUp = 60): Promise<void> {
+export async function throughput(wanted = 1_000_000, repeats = 5, millions = 60): Promise<void> {
   const database = await BenchDatabase.open();
   const sink = await Sink.start();
   const readings = await database.fill({
@@ -50,8 +46,7 @@ export async function throughput(wanted = 1_000_000, repeats = 5, warmUp = 60): 
   const runs = new Map<string, Run[]>(Object.keys(ways).map((way) => [way, []]));
   try {
     await sink.set({});
-    for (let moved = 0; moved < warmUp * 1e6; moved += readings.rows)
-      await connectorRun(connector, sink, readings);
+    await warmUp(connector, sink, readings, millions);
     for (let repeat = -1; repeat < repeats; repeat++) {
       for (const [way, run] of Object.entries(ways)) {
         const done = await run();
@@ -84,7 +79,7 @@ export async function throughput(wanted = 1_000_000, repeats = 5, warmUp = 60): 
       ],
       rows: [...runs].map(([way, each]) => row(way, each, readings.rows, limitMs)),
       notes: [
-        `Median of ${repeats} interleaved runs; ${Math.ceil(wanted / SECONDS)} sensors at 1 Hz for ${SECONDS} s, seed ${SEED}. CPU, memory and event loop are those of the Node-RED process, which had moved ${warmUp} M readings before.`,
+        `Median of ${repeats} interleaved runs; ${Math.ceil(wanted / SECONDS)} sensors at 1 Hz for ${SECONDS} s, seed ${SEED}. CPU, memory and event loop are those of the Node-RED process, which had moved ${millions} M readings before.`,
       ],
     },
     { PostgreSQL: database.version },
