@@ -2,6 +2,7 @@
  * Rows of JS values on their way from one process to another: texts in one piece, which is far quicker to make than a
  * piece for each, and their lengths.
  */
+import { countAsYoung } from '../young-memory';
 import type { Cell } from './cells';
 import type { RowSink } from './rows';
 import type { CellChunk } from './sqlite-messages';
@@ -48,6 +49,8 @@ export class CellChunkWriter {
 }
 
 export function readChunk({ bytes, lengths }: CellChunk, columns: number, sink: RowSink): void {
+  // What came from the other process was in a buffer twice: in the pieces that were read, and in one.
+  countAsYoung(2 * (bytes.byteLength + lengths.byteLength));
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const starts = new Int32Array(columns);
   const ends = new Int32Array(columns);
