@@ -6,14 +6,15 @@
  */
 
 /** Of a size that V8 makes among the young objects, and not among the large ones. */
-const PIECE_ELEMENTS = 8192;
-const PIECE_BYTES = PIECE_ELEMENTS * 8;
+const MOST_BYTES = 64 * 1024;
+const ELEMENT_BYTES = 8;
 
 /** Where each is put, or it would not be made: what is compiled leaves out what nobody sees. */
 const seen: { piece?: unknown } = {};
 
 /** Makes as many bytes of objects that nobody keeps: the collection of a Buffer of that length comes as much sooner. */
 export function countAsYoung(bytes: number): void {
-  for (let left = bytes; left > 0; left -= PIECE_BYTES) seen.piece = new Array<undefined>(PIECE_ELEMENTS);
+  for (let left = bytes; left > 0; left -= MOST_BYTES)
+    seen.piece = new Array<undefined>(Math.ceil(Math.min(left, MOST_BYTES) / ELEMENT_BYTES));
   seen.piece = undefined;
 }

@@ -9,6 +9,7 @@
  * Source of the form of rows: MySQL Internals, "Text Resultset Row".
  */
 import type { Connection, FieldPacket, Query } from 'mysql2';
+import { countAsYoung } from '../young-memory';
 import type { RowSink } from './rows';
 
 /** Takes the rows. What its methods throw ends the read. */
@@ -145,6 +146,7 @@ class RowsQuery {
 
   readonly #onChunk = (chunk: Buffer): void => {
     if (this.#settled || this.#ended || !this.#sink) return;
+    countAsYoung(chunk.length);
     try {
       const busy = this.#consumer.drain();
       this.#bytesThisTurn += chunk.length;
