@@ -2,7 +2,7 @@
  * Memory of Buffers lies outside V8's heap and is freed when their objects are collected: with the young ones, which
  * V8 does each time it has made 16 MB of objects. Bodies are 550 KB for an object of 100 bytes. Made one after the
  * other they would count towards the limit of the whole heap long before, which V8 then marks, every 70 ms while a
- * large window moves: a stall of 10 to 20 ms each time, and half as much CPU time again.
+ * large window moves: a stall of 10 to 20 ms each time, and twice the CPU time.
  */
 
 /** Of a size that V8 makes among the young objects, and not among the large ones. */
